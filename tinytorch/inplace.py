@@ -1,0 +1,66 @@
+"""Noticing an in-place change of an array that a pullback still needs.
+
+A pullback is a closure: what it needs is in its cells. Of those arrays, the ones that user code can
+reach (inputs, the result, views of either) are stamped when the op is recorded and compared when the
+pullback is about to run. Arrays up to 16 KiB are stamped whole, larger ones by 512 entries spread
+over them, so that training pays microseconds.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+WHOLE_BYTES = 16 * 1024
+SAMPLES = 512
+
+
+class Stamp(NamedTuple):
+    array: NDArray[Any]
+    value: int
+
+
+def stamps_of(pullback: Any, inputs: list[Any], output: NDArray[Any]) -> list[Stamp]:
+    """A stamp for every array in the pullback's closure that is, or views, an input or the output."""
+    stamps = []
+    for array in _closed_over(pullback):
+        if array.base is not None or array is output or any(array is i for i in inputs):
+            stamps.append(Stamp(array, checksum(array)))
+    return stamps
+
+
+def changed(stamps: list[Stamp]) -> NDArray[Any] | None:
+    """The first array that is not what it was, or None."""
+    for array, value in stamps:
+        if checksum(array) != value:
+            return array
+    return None
+
+
+def checksum(array: NDArray[Any]) -> int:
+    """Adler-32 of the bytes, or of 512 evenly spread entries of a large array."""
+    if array.nbytes > WHOLE_BYTES:
+        step = array.size // SAMPLES
+        if array.flags.c_contiguous:
+            array = array.reshape(-1)[::step]
+        else:
+            array = array.flat[::step]
+    return zlib.adler32(np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes())
+
+
+def _closed_over(pullback: Any, depth: int = 0) -> Iterator[NDArray[Any]]:
+    functions = pullback if isinstance(pullback, tuple) else (pullback,)
+    for function in functions:
+        for cell in getattr(function, "__closure__", None) or ():
+            try:
+                content = cell.cell_contents
+            except ValueError:  # a name that is assigned later, or never
+                continue
+            if isinstance(content, np.ndarray):
+                yield content
+            elif callable(content) and depth < 2:  # a helper inside the op that closes over arrays
+                yield from _closed_over(content, depth + 1)
