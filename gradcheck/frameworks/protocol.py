@@ -1,0 +1,168 @@
+"""What gradcheck asks of a framework. An adapter is one class with these methods.
+
+Arrays that cross this boundary are numpy's. `Leaf` and `Output` are the framework's own objects;
+gradcheck only hands them back. Adapters of four small educational frameworks and of PyTorch need
+nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Leaf = Any
+Output = Any
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The widest floating dtype that the framework computes in: of its data and of its gradients.
+
+    Some frameworks force float32 on one of the two; tolerances follow the coarser.
+    """
+
+    data: str = "float64"
+    gradients: str = "float64"
+
+
+class Framework(Protocol):
+    """The required half of an adapter."""
+
+    name: str
+    precision: Precision
+
+    def manual_seed(self, seed: int) -> None:
+        """Make everything random that follows (initial values, dropout) repeatable."""
+
+    def leaf(self, array: Array, *, trainable: bool, dtype: str | None = None) -> Leaf:
+        """A tensor of `array` (copied). Integer arrays stay integers, whatever `dtype`."""
+
+    def named_parameters(self, model: Any) -> dict[str, Leaf]:
+        """What ought to train, by dotted name: an attribute walk over modules, lists, dicts and
+        plain objects, not what `parameters()` says. A tied tensor appears once."""
+
+    def optimized(self, model: Any) -> list[Leaf]:
+        """What the model itself hands to an optimizer: its `parameters()`."""
+
+    def cast(self, model: Any, dtype: str) -> None:
+        """Convert the floating state of `model` in place ('float32', 'float64')."""
+
+    def train_mode(self, model: Any, training: bool) -> None:
+        """Switch dropout, batch norm and the like."""
+
+    def get(self, leaf: Leaf) -> Array:
+        """A copy of the values of a leaf."""
+
+    def set(self, leaf: Leaf, array: Array) -> None:
+        """Replace the values of a leaf, the whole array, keeping its identity."""
+
+    def trainable(self, leaf: Leaf) -> bool:
+        """The framework's own flag (requires_grad and its like)."""
+
+    def forward(self, fn: Callable[[], Output], *, seed: int) -> Output:
+        """Seed, then run `fn`, recording a graph."""
+
+    def value(self, output: Output) -> Array:
+        """A copy of the values of an output."""
+
+    def backward(self, output: Output, cotangent: Array | None) -> None:
+        """Pull `cotangent` (None: 1, for a scalar) back to the leaves."""
+
+    def grad(self, leaf: Leaf) -> Array | None:
+        """A copy of the accumulated gradient. None and zeros both mean 'none'."""
+
+    def zero_grad(self, leaves: Sequence[Leaf]) -> None:
+        """Forget the accumulated gradients."""
+
+    def call(
+        self, op: Callable[..., Output], inputs: Mapping[str, Leaf], args: Mapping[str, Any]
+    ) -> Output:
+        """Apply a registered op to named inputs; where it takes no names, in their order."""
+
+
+class OpCall(Protocol):
+    """One recorded op call that can be run again on other arrays, outside any graph."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> Sequence[Any]:
+        """The recorded inputs: ndarray, Python number or None, one per array parameter."""
+
+    @property
+    def input_names(self) -> Sequence[str]: ...
+    @property
+    def needs(self) -> Sequence[bool]:
+        """Which inputs get a gradient."""
+
+    @property
+    def sources(self) -> Sequence[int | str | None]:
+        """Where each input comes from: the index of an earlier call of this tape, the name of a
+        leaf of the subject, or None for a constant."""
+
+    @property
+    def attrs(self) -> Mapping[str, Any]: ...
+    @property
+    def where(self) -> str | None:
+        """The line of user code that called the op, 'file:line'."""
+
+    def run(self, inputs: Sequence[Any]) -> Array:
+        """The result on other inputs."""
+
+    def vjp(self, inputs: Sequence[Any]) -> tuple[Array, Callable[[Array], list[Array | None]]]:
+        """The result on other inputs and its pullback: cotangent -> one cotangent per input,
+        shaped like the input, None where it needs none."""
+
+
+@runtime_checkable
+class HasTape(Protocol):
+    """Capability: op-level checks and blame."""
+
+    def tape(self, output: Output, leaves: Mapping[str, Leaf]) -> list[OpCall]:
+        """The op calls behind `output`, each after the calls it depends on; the last made
+        `output`. Call it before `backward`: some frameworks erase the graph."""
+
+
+@runtime_checkable
+class HasBuffers(Protocol):
+    """Capability: state that is not trained (running statistics)."""
+
+    def named_buffers(self, model: Any) -> dict[str, Leaf]: ...
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place where values left the graph and came back as a new tensor.
+
+    kind: 'rebuilt' (Tensor(x.data)), 'detach', 'no_grad', 'item'. where: the line of the cut, with
+    its text in `text`. source: name of the op that made the tensor it came from, and source_where
+    its line. upstream: names of the leaves that only reach the loss through this cut.
+    """
+
+    kind: str
+    where: str
+    text: str
+    source: str | None = None
+    source_where: str | None = None
+    shape: tuple[int, ...] = ()
+    upstream: tuple[str, ...] = ()
+
+
+class CutTrace(Protocol):
+    """What was recorded while `trace_cuts` was active."""
+
+    def cuts(self, output: Output, leaves: Mapping[str, Leaf]) -> list[Cut]:
+        """The cuts that lie between `output` and leaves that it does not reach, nearest the
+        output first."""
+
+
+@runtime_checkable
+class TracesCuts(Protocol):
+    """Capability: naming the line where the graph was cut."""
+
+    def trace_cuts(self) -> AbstractContextManager[CutTrace]: ...

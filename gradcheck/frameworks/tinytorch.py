@@ -1,0 +1,141 @@
+"""The adapter of the bundled framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import tinytorch
+from gradcheck.frameworks.calling import call_op
+from gradcheck.frameworks.protocol import Array, Leaf, Output, Precision
+from gradcheck.frameworks.walk import walk_leaves
+from tinytorch.autograd import pull_back, topological
+from tinytorch.op import Node
+from tinytorch.tensor import Tensor
+
+
+class RecordedCall:
+    """A node of the graph as an `OpCall`."""
+
+    def __init__(self, node: Node, sources: tuple[int | str | None, ...]) -> None:
+        self.node = node
+        self.sources = sources
+        self.name = node.op.name
+        self.attrs: Mapping[str, Any] = node.attrs
+        self.needs = node.needs
+        self.where: str | None = str(node.where)
+        self.inputs: tuple[Any, ...] = tuple(
+            i._data if isinstance(i, Tensor) else i for i in node.inputs
+        )
+        self.input_names: tuple[str, ...] = node.op.arrays or tuple(
+            f"input{i}" for i in range(len(node.inputs))
+        )
+
+    def run(self, inputs: Sequence[Any]) -> Array:
+        return self.node.op.run(inputs, self.node.attrs)[0]
+
+    def vjp(self, inputs: Sequence[Any]) -> tuple[Array, Callable[[Array], list[Array | None]]]:
+        node = self.node
+        result, pullback = node.op.run(inputs, node.attrs)
+        again = Node(
+            node.op, tuple(inputs), node.attrs, pullback, node.needs, result.shape, node.where, []
+        )
+        return result, lambda cotangent: pull_back(again, cotangent)
+
+
+class TinyTorch:
+    """tinytorch computes in whatever dtype its arrays have."""
+
+    name = "tinytorch"
+    precision = Precision()
+
+    def manual_seed(self, seed: int) -> None:
+        tinytorch.manual_seed(seed)
+
+    def leaf(self, array: Array, *, trainable: bool, dtype: str | None = None) -> Leaf:
+        array = np.array(array)
+        if dtype is not None and array.dtype.kind == "f":
+            array = array.astype(dtype)
+        return Tensor(array, requires_grad=trainable)
+
+    def named_parameters(self, model: Any) -> dict[str, Leaf]:
+        buffers = {id(b) for b in self.named_buffers(model).values()}
+        return {
+            name: leaf
+            for name, leaf in walk_leaves(model, Tensor)
+            if leaf.node is None and leaf.is_floating_point() and id(leaf) not in buffers
+        }
+
+    def named_buffers(self, model: Any) -> dict[str, Leaf]:
+        named = getattr(model, "named_buffers", None)
+        return dict(named()) if callable(named) else {}
+
+    def optimized(self, model: Any) -> list[Leaf]:
+        parameters = getattr(model, "parameters", None)
+        if callable(parameters):
+            return list(parameters())
+        return [p for p in self.named_parameters(model).values() if p.requires_grad]
+
+    def cast(self, model: Any, dtype: str) -> None:
+        for leaf in [*self.named_parameters(model).values(), *self.named_buffers(model).values()]:
+            if leaf.is_floating_point():
+                leaf._data = leaf._data.astype(dtype)
+
+    def train_mode(self, model: Any, training: bool) -> None:
+        switch = getattr(model, "train", None)
+        if callable(switch):
+            switch(training)
+
+    def get(self, leaf: Leaf) -> Array:
+        return np.array(leaf._data)
+
+    def set(self, leaf: Leaf, array: Array) -> None:
+        leaf._data = np.array(array, dtype=leaf._data.dtype)
+
+    def trainable(self, leaf: Leaf) -> bool:
+        return bool(leaf.requires_grad)
+
+    def forward(self, fn: Callable[[], Output], *, seed: int) -> Output:
+        tinytorch.manual_seed(seed)
+        return fn()
+
+    def value(self, output: Output) -> Array:
+        return np.array(output._data if isinstance(output, Tensor) else output)
+
+    def backward(self, output: Output, cotangent: Array | None) -> None:
+        output.backward(cotangent)
+
+    def grad(self, leaf: Leaf) -> Array | None:
+        return None if leaf.grad is None else np.array(leaf.grad)
+
+    def zero_grad(self, leaves: Sequence[Leaf]) -> None:
+        for leaf in leaves:
+            leaf.grad = None
+
+    def call(
+        self, op: Callable[..., Output], inputs: Mapping[str, Leaf], args: Mapping[str, Any]
+    ) -> Output:
+        if getattr(op, "variadic", False):
+            args = dict(args)
+            leading = [args.pop(name) for name in op.leading if name in args]  # type: ignore[attr-defined]
+            return op(*leading, *inputs.values(), **args)
+        return call_op(op, inputs, args)
+
+    def tape(self, output: Output, leaves: Mapping[str, Leaf]) -> list[RecordedCall]:
+        names = {id(leaf): name for name, leaf in leaves.items()}
+        made: dict[int, int] = {}
+        calls: list[RecordedCall] = []
+        if output.node is None:
+            return calls
+        for tensor in topological(output):
+            if tensor.node is None:
+                continue
+            sources: list[int | str | None] = [
+                made.get(id(s), names.get(id(s))) if isinstance(s, Tensor) else None
+                for s in tensor.node.inputs
+            ]
+            made[id(tensor)] = len(calls)
+            calls.append(RecordedCall(tensor.node, tuple(sources)))
+        return calls

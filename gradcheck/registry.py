@@ -1,0 +1,105 @@
+"""Names to things, each with where it came from. One registry is made a run and passed along."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS = (
+    "op",
+    "model",
+    "loss",
+    "optimizer",
+    "step",
+    "dataset",
+    "check",
+    "framework",
+    "fault",
+)
+SHARED = ("check", "framework", "dataset", "fault")
+"""Kinds whose things belong to no framework."""
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered thing. where: 'file:line' of the thing or of its plugin."""
+
+    kind: str
+    name: str
+    value: Any
+    plugin: str
+    where: str
+    framework: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class UnknownName(LookupError):
+    """No such name; the message says which there are and what was probably meant."""
+
+
+class Registry:
+    """Every registered thing by kind, framework and name."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str | None, str], Entry] = {}
+        self._framework_instances: dict[str, Any] = {}
+        self.failures: list[str] = []
+        """Sentences about plugins that could not be loaded, shown where a name is missing."""
+
+    def add(self, entry: Entry) -> None:
+        """Raises ValueError when the name is malformed or already taken."""
+        if not NAME.fullmatch(entry.name):
+            raise ValueError(
+                f"{entry.kind} name {entry.name!r} (plugin {entry.plugin}) can only have letters, "
+                "digits, '_', '.' and '-': it becomes part of test ids"
+            )
+        key = (entry.kind, entry.framework, entry.name)
+        taken = self._entries.get(key)
+        if taken is not None:
+            raise ValueError(
+                f"{entry.kind} {entry.name!r} of plugin {entry.plugin} ({entry.where}) is already "
+                f"registered by plugin {taken.plugin} ({taken.where}); choose another name"
+            )
+        self._entries[key] = entry
+
+    def entries(self, kind: str, framework: str | None = None) -> Iterator[Entry]:
+        """All of a kind, in the order of registration; of one framework where given."""
+        wanted = None if kind in SHARED else framework
+        for entry in self._entries.values():
+            if entry.kind == kind and (wanted is None or entry.framework == wanted):
+                yield entry
+
+    def names(self, kind: str, framework: str | None = None) -> list[str]:
+        return sorted({e.name for e in self.entries(kind, framework)})
+
+    def get(self, kind: str, name: str, framework: str | None = None) -> Entry:
+        """Raises UnknownName with 'did you mean'."""
+        entry = self._entries.get((kind, None if kind in SHARED else framework, name))
+        if entry is None:
+            raise UnknownName(self.unknown(kind, name, framework))
+        return entry
+
+    def unknown(self, kind: str, name: str, framework: str | None = None) -> str:
+        """The sentence for a name that is not registered."""
+        names = self.names(kind, framework)
+        of = f" of framework {framework}" if framework and kind not in SHARED else ""
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+        if close:
+            hint = f"did you mean {close[0]!r}?"
+        elif names:
+            hint = f"there are: {', '.join(names[:12])}" + (" ..." if len(names) > 12 else "")
+        else:
+            hint = "none is registered"
+        failed = "".join(f"; {f}" for f in self.failures)
+        return f"no {kind}{of} is called {name!r}; {hint}{failed}"
+
+    def framework(self, name: str) -> Any:
+        """The adapter `name`, made on first use."""
+        if name not in self._framework_instances:
+            self._framework_instances[name] = self.get("framework", name).value()
+        return self._framework_instances[name]
