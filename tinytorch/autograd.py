@@ -25,7 +25,9 @@ def backward(output: Tensor, cotangent: Any = None, retain_graph: bool = False) 
     cotangents: dict[int, Array] = {id(output): seed}
     owned: set[int] = set()  # tensors whose cotangent is a sum made here: safe to add to in place
     leaves: dict[int, Tensor] = {}
-    for tensor in reversed(topological(output)):
+    order = topological(output)
+    while order:
+        tensor = order.pop()  # popped, so that what is done with can be freed at once
         g = cotangents.pop(id(tensor), None)
         owned.discard(id(tensor))
         if g is None:
@@ -44,8 +46,8 @@ def backward(output: Tensor, cotangent: Any = None, retain_graph: bool = False) 
                 cotangents[key] = part
             elif key in owned:
                 before += part
-            else:
-                cotangents[key] = before + part
+            else:  # asarray: a sum of arrays without axes is a scalar, which += would not change
+                cotangents[key] = np.asarray(before + part)
                 owned.add(key)
         if not retain_graph:
             node.pullback = None
@@ -57,9 +59,10 @@ def backward(output: Tensor, cotangent: Any = None, retain_graph: bool = False) 
 def _seed(output: Tensor, cotangent: Any) -> Array:
     if not output.requires_grad:
         raise GraphError(
-            "backward() on a tensor without a graph: no input of its computation requires a gradient, "
-            "or it was computed under no_grad, or rebuilt from an array with Tensor(x.data). "
-            "Set requires_grad on the parameters and stay with Tensor operations up to the loss"
+            "backward() on a tensor without a graph: no input of its computation requires a "
+            "gradient, or it was computed under no_grad, or rebuilt from an array with "
+            "Tensor(x.data). Set requires_grad on the parameters and stay with Tensor operations "
+            "up to the loss"
         )
     if cotangent is None:
         if output.numel() != 1:
@@ -124,7 +127,7 @@ def pull_back(node: Node, g: Array) -> list[Array | None]:
     assert pullback is not None
     parts: Any
     if isinstance(pullback, tuple):
-        parts = [f(g) if need and f is not None else None for f, need in zip(pullback, node.needs)]
+        parts = [f(g) if f and need else None for f, need in zip(pullback, node.needs)]
     else:
         parts = pullback(g)
         if not isinstance(parts, tuple):
@@ -141,7 +144,7 @@ def pull_back(node: Node, g: Array) -> list[Array | None]:
 
 
 def _fit(node: Node, i: int, part: Any) -> Array:
-    """Sum over broadcast axes and cast, so that the cotangent looks like the input it belongs to."""
+    """Sum over broadcast axes and cast, so that the cotangent looks like the input it is for."""
     source = node.inputs[i]
     part = unbroadcast(np.asarray(part), source.shape)
     if part.shape != source.shape:

@@ -1,9 +1,9 @@
 """Noticing an in-place change of an array that a pullback still needs.
 
-A pullback is a closure: what it needs is in its cells. Of those arrays, the ones that user code can
-reach (inputs, the result, views of either) are stamped when the op is recorded and compared when the
-pullback is about to run. Arrays up to 16 KiB are stamped whole, larger ones by 512 entries spread
-over them, so that training pays microseconds.
+A pullback is a closure: what it needs is in its cells. Of those arrays, the ones that user code
+can reach (inputs, the result, views of either) are stamped when the op is recorded and compared
+when the pullback is about to run. Arrays up to 16 KiB are stamped whole, larger ones by 512 entries
+spread over them, so that training pays microseconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Stamp(NamedTuple):
 
 
 def stamps_of(pullback: Any, inputs: list[Any], output: NDArray[Any]) -> list[Stamp]:
-    """A stamp for every array in the pullback's closure that is, or views, an input or the output."""
+    """A stamp for every array in the pullback's closure that is, or views, an input or output."""
     stamps = []
     for array in _closed_over(pullback):
         if array.base is not None or array is output or any(array is i for i in inputs):
@@ -49,7 +49,9 @@ def checksum(array: NDArray[Any]) -> int:
             array = array.reshape(-1)[::step]
         else:
             array = array.flat[::step]
-    return zlib.adler32(np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes())
+    return zlib.adler32(
+        np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes()
+    )
 
 
 def _closed_over(pullback: Any, depth: int = 0) -> Iterator[NDArray[Any]]:
@@ -62,5 +64,7 @@ def _closed_over(pullback: Any, depth: int = 0) -> Iterator[NDArray[Any]]:
                 continue
             if isinstance(content, np.ndarray):
                 yield content
+            elif isinstance(content, (tuple, list)):
+                yield from (item for item in content if isinstance(item, np.ndarray))
             elif callable(content) and depth < 2:  # a helper inside the op that closes over arrays
                 yield from _closed_over(content, depth + 1)

@@ -12,14 +12,18 @@ over broadcast axes, skips inputs that need none and checks shapes.
 - A parameter is an *array* unless its annotation says otherwise (`dim: int = -1` is an attribute).
   `*arrays` takes any number of them. An optional array has the default None.
 - The pullback maps the cotangent of the result to the cotangents of the arrays, in order: one
-  function that returns a tuple (or the single one), or a tuple of functions, one per array, of which
-  only the needed ones are called. None stands for 'no gradient'.
-- An op is pure: it changes nothing it was given, keeps no state, and takes its randomness (a dropout
-  mask) as an input. So it can be run again on other arrays, which is what gradient checking lives on.
+  function that returns a tuple (or the single one), or a tuple of functions, one per array, of
+  which only the needed ones are called. None stands for 'no gradient'.
+- An op is pure: it changes nothing it was given, keeps no state, and takes its randomness (a
+  dropout mask) as an input. So it can be run again on other arrays, which is what gradient checking
+  lives on.
+- What is recorded counts axes from the end, so that an op can be run again on arrays with extra
+  leading axes (many copies at once): `@op(prepare=...)` rewrites the attributes (ops/_dims.py).
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -31,7 +35,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from tinytorch.errors import ShapeError
+from tinytorch.errors import GraphError, ShapeError
 from tinytorch.inplace import Stamp, stamps_of
 from tinytorch.tensor import Tensor, as_array
 
@@ -60,32 +64,40 @@ class _State(threading.local):
 state = _State()
 
 
-class no_grad:
-    """Context (or decorator) in which ops record nothing: results have no graph."""
+class _Recording:
+    """Context, or decorator, in which ops record a graph or do not. Can be nested and reused."""
+
+    recording: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
 
     def __enter__(self) -> None:
-        self.before = state.recording
-        state.recording = False
+        self._before.append(state.recording)
+        state.recording = self.recording
 
     def __exit__(self, *exc: object) -> None:
-        state.recording = self.before
+        state.recording = self._before.pop()
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        def without_graph(*args: Any, **kwargs: Any) -> Any:
-            with no_grad():
+        @functools.wraps(fn)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
                 return fn(*args, **kwargs)
 
-        without_graph.__name__ = fn.__name__
-        without_graph.__doc__ = fn.__doc__
-        return without_graph
+        return wrapped
 
 
-class enable_grad(no_grad):
-    """Context in which ops record again, inside a `no_grad`."""
+class no_grad(_Recording):
+    """Context (or decorator) in which ops record nothing: results have no graph."""
 
-    def __enter__(self) -> None:
-        self.before = state.recording
-        state.recording = True
+    recording = False
+
+
+class enable_grad(_Recording):
+    """Context (or decorator) in which ops record again, inside a `no_grad`."""
+
+    recording = True
 
 
 def is_grad_enabled() -> bool:
@@ -130,8 +142,14 @@ class Node:
 class Op:
     """A differentiable operation. Call it on Tensors; `run` it on arrays."""
 
-    def __init__(self, fn: Callable[..., tuple[Array, Pullback]], name: str) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., tuple[Array, Pullback]],
+        name: str,
+        prepare: Callable[[Sequence[Any], dict[str, Any]], None] | None = None,
+    ) -> None:
         self.fn = fn
+        self.prepare = prepare
         self.name = name
         self.__name__ = name
         self.__doc__ = fn.__doc__
@@ -141,6 +159,7 @@ class Op:
         self.leading: list[str] = []  # attributes that stand before *arrays
         self.parameters: list[str] = []  # what can be given by position, in order
         arrays: list[str] = []
+        self.required: list[int] = []  # slots of the arrays that must be given
         for p in inspect.signature(fn).parameters.values():
             is_array = p.annotation is p.empty or "Array" in str(p.annotation)
             if p.kind is p.VAR_POSITIONAL:
@@ -155,9 +174,13 @@ class Op:
             else:
                 self.parameters.append(p.name)
                 if is_array:
+                    if p.default is p.empty:
+                        self.required.append(len(arrays))
                     arrays.append(p.name)
         if self.variadic and arrays:
-            raise TypeError(f"op {name}: annotate what stands before *arrays; only those are arrays")
+            raise TypeError(
+                f"op {name}: annotate what stands before *arrays; only those are arrays"
+            )
         self.arrays = tuple(arrays)
         """Names of the array parameters, in the order of the pullback's results."""
         self._slot = {n: i for i, n in enumerate(arrays)}
@@ -175,17 +198,23 @@ class Op:
             out, pullback = self.fn(**dict(zip(self.arrays, inputs, strict=True)), **attrs)
         return np.asarray(out), pullback
 
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Sort call arguments into (array inputs, attributes). Raises TypeError as Python would."""
         attrs: dict[str, Any] = {}
         if self.variadic:
             split = len(self.leading)
+            if len(args) < split:
+                raise TypeError(f"{self.name}() needs {', '.join(self.leading)} first, then arrays")
             inputs = list(args[split:])
-            attrs.update(zip(self.leading, args[:split], strict=True))
+            attrs.update(zip(self.leading, args))
             attrs.update(kwargs)
             return inputs, attrs
         if len(args) > len(self.parameters):
-            raise TypeError(f"{self.name}() takes {len(self.parameters)} arguments, got {len(args)}")
+            raise TypeError(
+                f"{self.name}() takes {len(self.parameters)} arguments, got {len(args)}"
+            )
         inputs = [None] * len(self.arrays)
         slot = self._slot
         for name, value in zip(self.parameters, args):
@@ -194,10 +223,15 @@ class Op:
             else:
                 attrs[name] = value
         for name, value in kwargs.items():
+            if name in self.parameters[: len(args)]:
+                raise TypeError(f"{self.name}() got two values for its argument {name!r}")
             if name in slot:
                 inputs[slot[name]] = value
             else:
                 attrs[name] = value
+        for i in self.required:
+            if inputs[i] is None:
+                raise TypeError(f"{self.name}() needs its argument {self.arrays[i]!r}")
         return inputs, attrs
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -218,18 +252,23 @@ class Op:
             needs.append(False)
         for name, value in attrs.items():
             if isinstance(value, (Tensor, tuple, list)):
-                attrs[name] = _plain(value)
+                attrs[name] = _plain(value, self.name, name)
         try:
+            if self.prepare is not None:
+                self.prepare(arrays, attrs)
             result, pullback = self.run(arrays, attrs)
         except (ValueError, IndexError) as error:
             raise ShapeError(_refusal(self, arrays, attrs, error)) from error
         out = Tensor.__new__(Tensor)
-        out._data = _keep_dtype(result, arrays)
+        out._data = result if "dtype" in attrs else _keep_dtype(result, arrays)
         out.grad = None
         out.node = None
         out.requires_grad = False
         if state.recording and any(needs):
             out.requires_grad = True
+            if isinstance(pullback, tuple) and len(pullback) == len(needs):
+                # what nobody will call keeps no array alive, nor forbids to change one
+                pullback = tuple(f if need else None for f, need in zip(pullback, needs))
             out.node = Node(
                 self,
                 tuple(inputs),
@@ -246,24 +285,40 @@ class Op:
 @overload
 def op(fn: Callable[..., Any]) -> Op: ...
 @overload
-def op(*, name: str) -> Callable[[Callable[..., Any]], Op]: ...
-def op(fn: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:
-    """Make an `Op` of a function and enter it in `OPS` under `name` (default: the function's)."""
+def op(
+    *, name: str | None = ..., prepare: Callable[[Sequence[Any], dict[str, Any]], None] | None = ...
+) -> Callable[[Callable[..., Any]], Op]: ...
+def op(
+    fn: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    prepare: Callable[[Sequence[Any], dict[str, Any]], None] | None = None,
+) -> Any:
+    """Make an `Op` of a function and enter it in `OPS` under `name` (default: the function's).
+
+    prepare: called as prepare(arrays, attrs) before the op runs and is recorded; it may rewrite
+    `attrs` in place so that they do not depend on the number of leading axes (see ops/_dims.py).
+    """
 
     def make(fn: Callable[..., Any]) -> Op:
-        made = Op(fn, name or fn.__name__)
+        made = Op(fn, name or fn.__name__, prepare)
         OPS[made.name] = made
         return made
 
     return make if fn is None else make(fn)
 
 
-def _plain(value: Any) -> Any:
-    """Attributes hold no Tensors: an op sees arrays only."""
+def _plain(value: Any, op: str, name: str) -> Any:
+    """Attributes hold no Tensors: an op sees arrays only. No gradient may get lost on the way."""
     if isinstance(value, Tensor):
+        if value.requires_grad and state.recording:
+            raise GraphError(
+                f"{op}() was given a tensor that requires a gradient as {name!r}, through which it "
+                "passes none back; use .detach() when a constant is meant"
+            )
         return value._data
     if isinstance(value, (tuple, list)):
-        return type(value)(_plain(v) for v in value)
+        return type(value)(_plain(v, op, name) for v in value)
     return value
 
 

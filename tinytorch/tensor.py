@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tinytorch.errors import GraphError
+from tinytorch.methods import Operations
 
 if TYPE_CHECKING:
     from tinytorch.op import Node
@@ -21,9 +22,9 @@ def as_array(value: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     if isinstance(value, Tensor):
         value = value._data
     array = np.asarray(value)
-    if dtype is None and not isinstance(value, (np.ndarray, np.generic)):
-        if array.dtype == np.float64:
-            dtype = default_dtype
+    from_python = not isinstance(value, (np.ndarray, np.generic))
+    if dtype is None and from_python and array.dtype == np.float64:
+        dtype = default_dtype
     if array.dtype == object:
         raise TypeError(
             f"Tensor() got {type(value).__name__} that numpy cannot turn into numbers; "
@@ -32,7 +33,7 @@ def as_array(value: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
-class Tensor:
+class Tensor(Operations):
     """An n-dimensional array that remembers how it was computed.
 
     `data` is the ndarray (shared with the array passed in, never copied unless the dtype
@@ -125,9 +126,6 @@ class Tensor:
         flag = ", requires_grad=True" if self.requires_grad and self.node is None else ""
         return f"tensor({body}{dtype}{made}{flag})"
 
-    def __hash__(self) -> int:
-        return id(self)
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if self.requires_grad:
             raise GraphError(
@@ -154,6 +152,21 @@ class Tensor:
     def detach(self) -> Tensor:
         """A leaf that shares this array and is no part of any graph."""
         return Tensor(self._data)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A leaf with arrays of its own, so that a model can be copied."""
+        if self.node is not None:
+            raise GraphError(
+                f"a tensor made by op {self.node.op.name} cannot be deep-copied, as it would drag "
+                "its graph along; copy x.detach(), or use x.clone() to stay in the graph"
+            )
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied._data = self._data.copy()
+        copied.grad = None if self.grad is None else self.grad.copy()
+        copied.node = None
+        copied.requires_grad = self.requires_grad
+        return copied
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set the flag in place and return self. Only floating tensors can have a gradient."""
@@ -187,3 +200,6 @@ class Tensor:
 # The public name of the slot. One descriptor, two names: reading `tensor.data` runs the same C code
 # as reading `tensor._data`.
 Tensor.data = Tensor.__dict__["_data"]
+
+# The ops need Tensor, the methods need the ops: they are loaded once Tensor is there.
+import tinytorch.ops  # noqa: E402, F401
