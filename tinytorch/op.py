@@ -358,7 +358,11 @@ def user_line() -> Where:
         code = frame.f_code
         inside = _inside.get(code)
         if inside is None:
-            inside = _inside[code] = os.path.abspath(code.co_filename).startswith(_PACKAGE)
+            # `__tracebackhide__`, pytest's word, marks a go-between that is nobody's own line
+            inside = _inside[code] = (
+                os.path.abspath(code.co_filename).startswith(_PACKAGE)
+                or "__tracebackhide__" in code.co_varnames
+            )
         if not inside or frame.f_back is None:
             return Where(code.co_filename, frame.f_lineno, code.co_name)
         frame = frame.f_back
