@@ -1,0 +1,118 @@
+"""The adapter of PyTorch. CPU tensors; what lies elsewhere is copied over when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.frameworks.calling import call_op
+from gradcheck.frameworks.protocol import Array, Precision
+from gradcheck.frameworks.walk import walk_leaves
+
+from .cuts import Recorder, Trace
+
+Tensor = torch.Tensor
+
+
+class PyTorch:
+    """PyTorch computes in whatever dtype its tensors have."""
+
+    name = "pytorch"
+    precision = Precision()
+
+    def manual_seed(self, seed: int) -> None:
+        torch.manual_seed(seed)
+
+    def leaf(self, array: Array, *, trainable: bool, dtype: str | None = None) -> Tensor:
+        array = np.array(array)
+        if dtype is not None and array.dtype.kind == "f":
+            array = array.astype(dtype)
+        return torch.from_numpy(array).requires_grad_(trainable)
+
+    def named_parameters(self, model: Any) -> dict[str, Tensor]:
+        """Parameters, and plain tensors that require a gradient, wherever they hang.
+
+        A plain tensor without `requires_grad` is a constant: masks and tables are kept that way.
+        """
+        buffers = {id(b) for b in self.named_buffers(model).values()}
+        return {
+            name: leaf
+            for name, leaf in walk_leaves(model, torch.Tensor)
+            if id(leaf) not in buffers
+            and leaf.is_floating_point()
+            and leaf.is_leaf
+            and (leaf.requires_grad or isinstance(leaf, torch.nn.Parameter))
+        }
+
+    def named_buffers(self, model: Any) -> dict[str, Tensor]:
+        return dict(model.named_buffers()) if isinstance(model, torch.nn.Module) else {}
+
+    def optimized(self, model: Any) -> list[Tensor]:
+        parameters = getattr(model, "parameters", None)
+        if callable(parameters):
+            return list(parameters())
+        return [p for p in self.named_parameters(model).values() if p.requires_grad]
+
+    def cast(self, model: Any, dtype: str) -> None:
+        target = getattr(torch, dtype)
+        for leaf in [*self.named_parameters(model).values(), *self.named_buffers(model).values()]:
+            if leaf.is_floating_point():
+                leaf.data = leaf.data.to(target)
+                leaf.grad = None
+
+    def train_mode(self, model: Any, training: bool) -> None:
+        if isinstance(model, torch.nn.Module):
+            model.train(training)
+
+    def get(self, leaf: Tensor) -> Array:
+        return np.array(leaf.detach().cpu().numpy())
+
+    def set(self, leaf: Tensor, array: Array) -> None:
+        with torch.no_grad():
+            leaf.copy_(torch.from_numpy(np.array(array)))
+
+    def trainable(self, leaf: Tensor) -> bool:
+        return bool(leaf.requires_grad)
+
+    def forward(self, fn: Callable[[], Any], *, seed: int) -> Any:
+        torch.manual_seed(seed)
+        return fn()
+
+    def value(self, output: Any) -> Array:
+        if not isinstance(output, torch.Tensor):
+            return np.array(output)
+        return np.array(output.detach().cpu().numpy())
+
+    def backward(self, output: Tensor, cotangent: Array | None) -> None:
+        if cotangent is None:
+            output.backward()
+        else:
+            output.backward(torch.from_numpy(np.array(cotangent)).to(output.dtype))
+
+    def grad(self, leaf: Tensor) -> Array | None:
+        if leaf.grad is None:
+            return None
+        grad = leaf.grad.to_dense() if leaf.grad.is_sparse else leaf.grad
+        return np.array(grad.detach().cpu().numpy())
+
+    def zero_grad(self, leaves: Sequence[Tensor]) -> None:
+        for leaf in leaves:
+            leaf.grad = None
+
+    def call(
+        self, op: Callable[..., Any], inputs: Mapping[str, Tensor], args: Mapping[str, Any]
+    ) -> Any:
+        return call_op(op, inputs, args)
+
+    @contextmanager
+    def trace_cuts(self) -> Iterator[Trace]:
+        recorder = Recorder()
+        with recorder:
+            yield Trace(recorder)
+
+    def clip_gradients(self, leaves: Sequence[Tensor], max_norm: float) -> float:
+        return float(torch.nn.utils.clip_grad_norm_(list(leaves), max_norm))
