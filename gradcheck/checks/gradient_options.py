@@ -1,0 +1,46 @@
+"""Options of the check `gradient`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gradcheck.checks.base import Options
+
+
+class GradientOptions(Options):
+    """No tolerance is set by hand: it follows from the measured noise."""
+
+    exhaustive: bool = Field(
+        False,
+        description="also perturb every entry of every tensor end to end, not only along random "
+        "directions",
+    )
+    method: Literal["auto", "complex"] = Field(
+        "auto",
+        description="complex: end-to-end derivatives by complex steps, exact to rounding, for "
+        "subjects whose ops are analytic and accept complex arrays",
+    )
+    order: Literal[1, 2] = Field(
+        1,
+        description="2: also check second derivatives (Hessian-vector products), where the "
+        "framework can compute them",
+    )
+    directions: Annotated[int, Field(ge=1, le=100)] = Field(
+        1, description="random directions per tensor end to end"
+    )
+    budget: float = Field(
+        2e8,
+        description="numbers that the op-by-op check may read and write; where all entries of an "
+        "input would cost more than its share, random directions are taken instead",
+    )
+    variants: bool | list[str] = Field(
+        True,
+        description="derived inputs of an op case: true for all, false for none, or the names of "
+        "those wanted",
+    )
+    skip_variants: list[str] = Field([], description="names of derived inputs that do not apply")
+    extra: list[dict[str, object]] = Field(
+        [], description="more inputs to check an op at, each written like `inputs`"
+    )

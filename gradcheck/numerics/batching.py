@@ -1,0 +1,100 @@
+"""Running one op on many copies of one of its inputs, along a new leading axis where that works.
+
+Most ops count axes from the end and do not mind one more in front. Whether this one does, with these
+attributes and these other inputs, is found by trying and by comparing with the single run; never
+assumed. Where it does not work the copies run one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array, OpCall
+
+UNKNOWN, LOOP, PLAIN, ALIGNED = "unknown", "loop", "plain", "aligned"
+
+
+class BatchedOp:
+    """An op call with its inputs (float64) and its result."""
+
+    def __init__(self, call: OpCall, inputs: Sequence[Any], base: Array) -> None:
+        self.call = call
+        self.inputs = list(inputs)
+        self.base = base
+        self.ndim = max((a.ndim for a in inputs if isinstance(a, np.ndarray)), default=0)
+        self._way: dict[int, str] = {}
+
+    @cached_property
+    def signature(self) -> str:
+        """Everything but the floating values: name, attributes, shapes, integer inputs."""
+        parts = [self.call.name, repr(self.call.attrs)]
+        for value in self.inputs:
+            if isinstance(value, np.ndarray):
+                parts.append(repr(value.shape))
+                if value.dtype.kind != "f":
+                    parts.append(hashlib.sha1(np.ascontiguousarray(value).tobytes()).hexdigest())
+            else:
+                parts.append(repr(value))
+        return "|".join(parts)
+
+    def run_one(self, slot: int, value: Array) -> Array:
+        """The result with another value of input `slot`."""
+        inputs = self.inputs.copy()
+        inputs[slot] = value
+        with np.errstate(all="ignore"):
+            return np.asarray(self.call.run(inputs))
+
+    def run_many(self, slot: int, values: Array) -> Array:
+        """(K, *shape of the result) for values (K, *shape of the input)."""
+        if len(values) == 1:
+            return self.run_one(slot, values[0])[None]
+        way = self._way.get(slot, UNKNOWN)
+        if way == UNKNOWN:
+            way = self._way[slot] = self._try(slot, values)
+        if way != LOOP:
+            result = self._together(slot, values, way)
+            if result is not None and result.shape == (len(values), *self.base.shape):
+                return result
+        return np.stack([self.run_one(slot, v) for v in values])
+
+    def _together(self, slot: int, values: Array, way: str) -> Array | None:
+        inputs = self.inputs.copy()
+        if way == ALIGNED:
+            shape = values.shape[1:]
+            values = values.reshape(len(values), *(1,) * (self.ndim - len(shape)), *shape)
+        inputs[slot] = values
+        try:
+            with np.errstate(all="ignore"):
+                return np.asarray(self.call.run(inputs))
+        except Exception:  # an op may refuse one more axis in any way it likes
+            return None
+
+    def _try(self, slot: int, values: Array) -> str:
+        """The first way whose first and last copy equal the single runs."""
+        shape = self.inputs[slot].shape
+        single: dict[int, Array] = {}
+        for way in (ALIGNED, PLAIN) if len(shape) < self.ndim else (PLAIN,):
+            result = self._together(slot, values, way)
+            if result is None or result.shape != (len(values), *self.base.shape):
+                continue
+            for k in (0, len(values) - 1):
+                if k not in single:
+                    single[k] = self.run_one(slot, values[k])
+            if all(close(result[k], single[k]) for k in single):
+                return way
+        return LOOP
+
+
+def close(a: Array, b: Array) -> bool:
+    """Equal up to the rounding that another order of summation brings."""
+    if a.dtype.kind not in "fc":
+        return bool(np.array_equal(a, b))
+    size = np.abs(b[np.isfinite(b)])
+    tolerance = 1e-12 * (float(size.max()) if size.size else 0.0) + 1e-300
+    with np.errstate(all="ignore"):
+        return bool(((np.abs(a - b) <= tolerance) | (a == b) | (np.isnan(a) & np.isnan(b))).all())

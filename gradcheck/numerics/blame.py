@@ -1,0 +1,289 @@
+"""From verdicts to findings: which op, which entry, which line of the user's code, by how much."""
+
+from __future__ import annotations
+
+import dataclasses
+import linecache
+import os
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.diagnose import diagnose
+from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
+from gradcheck.numerics.laws import Breach
+from gradcheck.numerics.local import InputVerdict, OpLines
+from gradcheck.numerics.preflight import Point
+from gradcheck.numerics.verdict import KINK, WRONG
+from gradcheck.result import Finding
+
+
+INSIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def place(where: str | None, home: str | None = None) -> str | None:
+    """`where`, or `home` where gradcheck itself made the call (the case of an op)."""
+    if where is None or os.path.abspath(where.rpartition(":")[0]).startswith(INSIDE):
+        return home
+    return where
+
+
+def at_home(finding: Finding, home: str | None) -> Finding:
+    """A finding of an op case points at the op itself, which gradcheck called."""
+    if finding.where is None or place(finding.where) is not None:
+        return finding
+    lines = tuple(line for line in finding.lines if INSIDE not in line)
+    if home:
+        lines = (*lines, f"{finding.op} is defined at {source_line(home)}")
+    return dataclasses.replace(finding, where=home, lines=lines)
+
+
+def source_line(where: str | None) -> str | None:
+    """'file:line   text of the line'."""
+    if not where or ":" not in where:
+        return where
+    file, _, line = where.rpartition(":")
+    text = linecache.getline(file, int(line)).strip() if line.isdigit() else ""
+    return f"{where}   {text}" if text else where
+
+
+def called(call: OpCall) -> tuple[str, ...]:
+    line = source_line(call.where)
+    return (f"{call.name} is called at {line}",) if line else ()
+
+
+def leaf_of(call: OpCall, slot: int) -> str | None:
+    source = call.sources[slot]
+    return source if isinstance(source, str) else None
+
+
+def input_name(call: OpCall, slot: int) -> str:
+    return call.input_names[slot] if slot < len(call.input_names) else f"input{slot}"
+
+
+def breach(call: OpCall, law: Breach) -> Finding:
+    name = "its input" if law.slot is None else f"input {input_name(call, law.slot)}"
+    values = ""
+    if law.got is not None and law.expected is not None and law.got != law.expected:
+        values = f": {law.got:.6g} instead of {law.expected:.6g} at {list(law.index or ())}"
+    return Finding(
+        code=law.code,
+        op=call.name,
+        where=call.where,
+        parameter=None if law.slot is None else leaf_of(call, law.slot),
+        index=law.index,
+        analytic=law.got,
+        numeric=law.expected,
+        message=f"op {call.name}: {law.message.format(input=name)}{values}",
+        lines=called(call),
+        advice=law.advice,
+    )
+
+
+def not_finite(call: OpCall, slot: int, analytic: Array) -> Finding:
+    bad = ~np.isfinite(analytic)
+    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), analytic.shape))
+    name = input_name(call, slot)
+    return Finding(
+        code="not_finite",
+        op=call.name,
+        where=call.where,
+        parameter=leaf_of(call, slot),
+        index=index,
+        message=f"op {call.name}: its pullback gives {analytic[index]} for input {name} at "
+        f"{list(index)}, where the value is {np.asarray(call.inputs[slot])[index]:.6g} and the "
+        "result is finite",
+        lines=called(call),
+        advice="guard the argument before the root, logarithm or division",
+    )
+
+
+def ties(
+    call: OpCall, kinks: dict[int, Array], analytic: float, low: float, high: float
+) -> Finding:
+    """Entries that are fine one by one and wrong together."""
+    slot = next(iter(kinks))
+    first = int(np.argmax(kinks[slot].reshape(-1)))
+    index = tuple(int(i) for i in np.unravel_index(first, np.shape(call.inputs[slot])))
+    numeric = low if abs(analytic - low) < abs(analytic - high) else high
+    names = ", ".join(input_name(call, s) for s in kinks)
+    count = sum(int(k.sum()) for k in kinks.values())
+    expected = f"{low:.6g}" if high - low < 1e-4 * abs(high) else f"{low:.6g} to {high:.6g}"
+    return Finding(
+        code="wrong_gradient",
+        op=call.name,
+        where=call.where,
+        parameter=leaf_of(call, slot),
+        index=index,
+        analytic=analytic,
+        numeric=numeric,
+        relative_error=abs(analytic - numeric) / max(abs(analytic), abs(numeric)),
+        message=f"the pullback of op {call.name} is wrong at ties: with the {count} tied entries of "
+        f"{names} moved together the slope is {expected}, analytic {analytic:.6g}",
+        lines=(
+            "each entry alone lies between its left and right derivative; their sum does not",
+            *called(call),
+        ),
+        advice="ties share one cotangent: give it to one of them, or divide it among them",
+        data={"input": input_name(call, slot)},
+    )
+
+
+def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict]) -> Finding:
+    """The worst entry of the worst input of an op."""
+    call, outcome = verdict.call, verdict.outcome
+    name = verdict.input_name
+    shape = np.shape(call.inputs[verdict.slot])
+    worst = outcome.wrong
+    lines: list[str] = []
+    advice = None
+    if verdict.exhaustive:
+        # Of the wrong entries the one with the largest absolute error shows the fault best.
+        i = int(worst[np.argmax(np.abs(outcome.analytic - outcome.numeric)[worst])])
+        index: tuple[int, ...] | None = tuple(int(k) for k in np.unravel_index(i, shape))
+        analytic, numeric = float(outcome.analytic[i]), float(outcome.numeric[i])
+        settled = np.isfinite(outcome.numeric) & (outcome.state != KINK)
+        text, advice = diagnose(
+            outcome.analytic.reshape(shape),
+            outcome.numeric.reshape(shape),
+            settled.reshape(shape),
+            x=np.asarray(call.inputs[verdict.slot]),
+        )
+        wrong = int((outcome.state == WRONG).sum())
+        lines.append(f"{wrong} of {outcome.analytic.size} entries of {name} are wrong")
+        if text:
+            lines.append(f"diagnosis: {text}")
+    else:
+        i = int(worst[0])
+        index, analytic, numeric = locate(verdict, part)
+        lines.append("found along random directions through " + name)
+    error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), 1e-300)
+    bar = max(float(outcome.error[i]), 1e-300)
+    lines.insert(
+        0,
+        f"analytic {analytic:.9g}, numeric {numeric:.9g}, relative error {error:.3g} "
+        f"({abs(outcome.analytic[i] - outcome.numeric[i]) / bar:.2g} error bars)",
+    )
+    others = [v.input_name for v in bad if v is not verdict]
+    if others:
+        lines.append(f"also wrong: {', '.join(others)}")
+    at = f"{name}{list(index)}" if index is not None and shape else name
+    leaf = leaf_of(call, verdict.slot)
+    held = f" (leaf {leaf})" if leaf and leaf != name else ""
+    missing = part is None or not np.any(part)
+    verb = "gives no gradient" if missing else "is wrong"
+    return Finding(
+        code="missing_gradient" if missing else "wrong_gradient",
+        op=call.name,
+        where=call.where,
+        parameter=leaf,
+        index=index,
+        analytic=analytic,
+        numeric=numeric,
+        relative_error=error,
+        message=f"the pullback of op {call.name} {verb} for {at}{held}: off by {_percent(error)}",
+        lines=(*lines, *called(call)),
+        advice=advice,
+        data={"input": name, "shape": list(shape)},
+    )
+
+
+def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], float, float]:
+    """The entry behind a failing random direction of an op's input, by halving."""
+    from gradcheck.numerics.bisect import find_entry
+
+    lines = verdict.lines
+    assert not isinstance(lines, OpLines)
+    i = int(verdict.outcome.wrong[0])
+    x = lines.x
+
+    class Whole:
+        evaluations = 0
+        base = 0.0
+
+        def __call__(self, name: str, values: Array) -> Array:
+            out = lines.op.run_many(lines.slot, values).reshape(len(values), -1)
+            return (out - lines.base) @ lines.weights
+
+    gradient = np.zeros(x.shape) if part is None else np.asarray(part, dtype=np.float64)
+    return find_entry(
+        Whole(), "", x, gradient, lines.directions[i].reshape(x.shape),
+        float(verdict.h0[i]) * 2.0**-9, float(verdict.outcome.numeric[i]),
+    )  # fmt: skip
+
+
+def end_to_end(point: Point, found: EndToEnd, *, local: bool) -> list[Finding]:
+    """Findings for leaves that fail though every op call is right (or there is no tape)."""
+    findings = []
+    for fault in found.faults:
+        findings.append(_leaf(point, found, fault, local=local, first=not findings))
+    return findings
+
+
+def _leaf(
+    point: Point, found: EndToEnd, fault: LeafFault, *, local: bool, first: bool
+) -> Finding:
+    lines = [
+        f"analytic {fault.analytic:.9g}, numeric {fault.numeric:.9g}, relative error "
+        f"{fault.relative:.3g}"
+    ]
+    advice = None
+    if first:
+        total = len(set(found.names))
+        if len(found.wrong) > 1:
+            rest = ", ".join(found.wrong[:5]) + (", ..." if len(found.wrong) > 5 else "")
+            lines.append(f"{len(found.wrong)} of {total} tensors are wrong: {rest}")
+        if fault.sampled is not None:
+            chosen, analytic, numeric = fault.sampled
+            shape = point.values[fault.name].shape
+            known = np.zeros(int(np.prod(shape)), dtype=bool)
+            known[chosen] = True
+            filled = np.zeros(known.size)
+            filled[chosen] = numeric
+            text, advice = diagnose(
+                gradient_of(point, fault.name), filled.reshape(shape), known.reshape(shape)
+            )
+            if text:
+                lines.append(f"diagnosis (of {len(chosen)} entries): {text}")
+        if local:
+            lines.append(
+                "every op's own pullback is right at these values: the fault is in how gradients "
+                "are added up or routed (accumulation, tied weights, a branch outside the graph)"
+            )
+    at = f"{fault.name}{list(fault.index)}" if fault.index else fault.name
+    what = (
+        f"{fault.name} gets no gradient, but the result depends on it (numeric "
+        f"{fault.numeric:.6g} at {list(fault.index or ())})"
+        if fault.missing
+        else f"the gradient of {at} is wrong: off by {_percent(fault.relative)}"
+    )
+    return Finding(
+        code="missing_gradient" if fault.missing else "wrong_gradient",
+        parameter=fault.name,
+        index=fault.index,
+        analytic=fault.analytic,
+        numeric=fault.numeric,
+        relative_error=fault.relative,
+        message=what,
+        lines=tuple(lines),
+        advice=advice,
+    )
+
+
+def with_consequences(finding: Finding, wrong: list[str], total: int) -> Finding:
+    """Add which leaves an op's fault reaches."""
+    if not wrong:
+        return finding
+    names = ", ".join(wrong[:5]) + (", ..." if len(wrong) > 5 else "")
+    line = f"end to end it spoils {len(wrong)} of {total} tensors: {names}"
+    parameter = finding.parameter or wrong[0]
+    return dataclasses.replace(finding, lines=(*finding.lines, line), parameter=parameter)
+
+
+def also(finding: Finding, more: int) -> Finding:
+    line = f"the same in {more} other call{'s' if more > 1 else ''} of {finding.op}"
+    return dataclasses.replace(finding, lines=(*finding.lines, line))
+
+
+def _percent(error: float) -> str:
+    return f"{100 * error:.3g} %" if error >= 1e-3 else f"{error:.2g} of its size"

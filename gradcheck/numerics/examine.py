@@ -1,0 +1,247 @@
+"""Both proofs at one point: every recorded op, then every leaf against the whole forward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics import blame
+from gradcheck.numerics.batching import BatchedOp
+from gradcheck.numerics.certificate import Certificate
+from gradcheck.numerics.complexstep import NotAnalytic
+from gradcheck.numerics.endtoend import (
+    EndToEnd,
+    check_complex,
+    check_directions,
+    check_entries,
+    make_forward,
+    precision_of,
+)
+from gradcheck.numerics.laws import check_layouts, check_laws
+from gradcheck.numerics.local import InputVerdict, check_input, float64, signed
+from gradcheck.numerics.noise import Precision
+from gradcheck.numerics.preflight import Point, prepare
+from gradcheck.numerics.replay import Replay
+from gradcheck.numerics.ties import together
+from gradcheck.numerics.verdict import KINK, Comparison
+from gradcheck.result import Finding
+from gradcheck.subject import Subject
+
+MOST = 5
+"""Findings shown for one point."""
+
+
+@dataclass
+class Examination:
+    findings: list[Finding] = field(default_factory=list)
+    certificate: Certificate = field(default_factory=Certificate)
+    notes: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    point: Point | None = None
+
+
+def examine(
+    subject: Subject,
+    *,
+    seed: int = 0,
+    directions: int = 1,
+    budget: float = 2e8,
+    scalar: bool | None = None,
+    exhaustive: bool = False,
+    method: str = "auto",
+    order: int = 1,
+) -> Examination:
+    """Check the gradients of `subject` where it stands. `subject` is used up."""
+    with np.errstate(all="ignore"):  # what is not finite becomes a finding
+        return _examine(
+            subject, seed, directions, budget, scalar, exhaustive=exhaustive, method=method, order=order
+        )
+
+
+def _examine(
+    subject: Subject,
+    seed: int,
+    directions: int,
+    budget: float,
+    scalar: bool | None,
+    *,
+    exhaustive: bool,
+    method: str,
+    order: int,
+) -> Examination:
+    rng = np.random.default_rng([seed, 11])
+    done = Examination()
+    if scalar is None:
+        scalar = subject.case.op is None
+    point = prepare(subject, rng, scalar=scalar)
+    if isinstance(point, Finding):
+        done.findings.append(point)
+        return done
+    done.point = point
+    done.notes += point.notes
+    precision = precision_of(point)
+    replay = None
+    faults: list[Finding] = []
+    if point.tape and precision.double:
+        replay = Replay(point.tape)
+        faults = check_calls(point.tape, replay, rng, done.certificate, budget=budget)
+    done.findings += faults or point.findings
+    forward = make_forward(point, replay, rng, precision)
+    found = check_directions(
+        point, forward, precision, rng, directions=directions, settle=not faults
+    )
+    if not faults and found.names:
+        if exhaustive and method != "complex":
+            verdicts = check_entries(point, forward, precision, found)
+            done.certificate.exhaustive = True
+            done.figures["heatmap"] = {n: heatmap(v, point.values[n]) for n, v in verdicts.items()}
+        if method == "complex":
+            _complex(done, point, replay, rng, found, exhaustive)
+    done.certificate.add_end_to_end(found, sum(point.values[n].size for n in point.trainable))
+    if faults:
+        done.findings[0] = blame.with_consequences(done.findings[0], found.wrong, len(point.trainable))
+    else:
+        done.findings += blame.end_to_end(point, found, local=replay is not None)
+    if not precision.double:
+        limit = float(np.median(found.outcome.limit / np.maximum(found.outcome.scale, 1e-300)))
+        done.notes.append(
+            f"this framework computes in float32: relative errors below about {max(limit, precision.relative):.0e} "
+            "cannot be seen"
+        )
+    if point.tape is None:
+        done.notes.append(
+            "the framework records no op calls: checked end to end only, along random directions"
+        )
+    frozen = len(subject.leaves) - len(point.trainable)
+    if frozen:
+        done.notes.append(f"{frozen} frozen leaves were not checked")
+    done.findings = done.findings[:MOST]
+    return done
+
+
+def _complex(
+    done: Examination,
+    point: Point,
+    replay: Replay | None,
+    rng: np.random.Generator,
+    found: EndToEnd,
+    exhaustive: bool,
+) -> None:
+    if replay is None or not found.replayed:
+        done.notes.append(
+            "complex steps need a tape that the forward follows; real differences were used"
+        )
+        return
+    try:
+        worst = check_complex(point, replay, rng, found, every_entry=exhaustive)
+        done.certificate.exhaustive = exhaustive
+        done.certificate.complex_error = worst
+    except NotAnalytic as error:
+        done.notes.append(f"no complex steps, real differences were used: {error}")
+
+
+def heatmap(outcome: Comparison, value: Array) -> dict[str, Any]:
+    """At most 64 x 64 numbers: the largest relative error in each cell of a leaf."""
+    size = np.maximum(np.abs(outcome.scale), 1e-6 * float(np.max(outcome.scale, initial=0.0)))
+    with np.errstate(all="ignore"):
+        relative = np.nan_to_num(np.abs(outcome.analytic - outcome.numeric) / size)
+    columns = value.shape[-1] if value.ndim else 1
+    grid = relative.reshape(-1, columns)
+    for axis in (0, 1):
+        n = grid.shape[axis]
+        if n > 64:
+            grid = np.maximum.reduceat(grid, np.arange(0, n, -(-n // 64)), axis=axis)
+    return {"shape": list(value.shape), "relative_error": grid.tolist()}
+
+
+def check_calls(
+    tape: list[OpCall],
+    replay: Replay,
+    rng: np.random.Generator,
+    certificate: Certificate,
+    *,
+    budget: float,
+) -> list[Finding]:
+    """Every op call: laws, then every entry of every input. One finding per faulty call."""
+    faults: list[tuple[float, Finding]] = []
+    precision = Precision()
+    seen: set[str] = set()
+    known: dict[Any, Any] = {}
+    share = budget / max(len(tape), 1)
+    spare = 0.0
+    for call in tape:
+        certificate.calls += 1
+        inputs = [float64(v) for v in call.inputs]
+        with np.errstate(all="ignore"):
+            base = np.asarray(call.run(inputs))
+        if not np.isfinite(base).all():
+            continue  # masked scores are -inf on purpose; the end-to-end proof covers them
+        cotangent = signed(rng, base.shape)
+        with np.errstate(all="ignore"):
+            parts, breaches = check_laws(call, inputs, cotangent, rng)
+        if breaches:
+            faults.append((1.0, blame.breach(call, breaches[0])))
+            if breaches[0].code != "mutates":
+                continue
+        op = BatchedOp(call, inputs, base)
+        bad: list[InputVerdict] = []
+        kinks: dict[int, Array] = {}
+        for slot, part in enumerate(parts):
+            if not call.needs[slot] or not isinstance(inputs[slot], np.ndarray):
+                continue
+            analytic = np.zeros(inputs[slot].shape) if part is None else part
+            if not np.isfinite(analytic).all():
+                faults.append((1.0, blame.not_finite(call, slot, analytic)))
+                continue
+            verdict = check_input(
+                op,
+                slot,
+                cotangent,
+                analytic,
+                rng,
+                precision,
+                budget=share + spare,
+                known=known,
+            )
+            spent = verdict.evaluations * float(base.size + inputs[slot].size + 2000)
+            spare = max(0.0, spare + share - spent) if spare or spent < share else 0.0
+            certificate.add_local(verdict)
+            if verdict.outcome.wrong.size:
+                bad.append(verdict)
+            elif verdict.exhaustive and (verdict.outcome.state == KINK).any():
+                kinks[slot] = verdict.outcome.state == KINK
+        if bad:
+            worst = max(bad, key=lambda v: float(v.outcome.relative()[v.outcome.wrong].max()))
+            finding = blame.wrong_op(worst, parts[worst.slot], bad)
+            faults.append((finding.relative_error or 0.0, finding))
+            continue
+        if sum(int(k.sum()) for k in kinks.values()) > 1:
+            tied = together(call, inputs, base, cotangent, parts, kinks)
+            if tied is not None:
+                faults.append((1.0, blame.ties(call, kinks, *tied)))
+                continue
+        kind = (call.name, tuple(np.ndim(v) for v in inputs), call.attrs.keys())
+        if not breaches and str(kind) not in seen:
+            seen.add(str(kind))  # how memory is read does not depend on the values
+            with np.errstate(all="ignore"):
+                layouts = check_layouts(call, inputs, base, cotangent, parts)
+            if layouts:
+                faults.append((1.0, blame.breach(call, layouts[0])))
+    return _merged(faults)
+
+
+def _merged(faults: list[tuple[float, Finding]]) -> list[Finding]:
+    """Worst first; calls of the same op with the same fault become one finding."""
+    faults = sorted(faults, key=lambda f: -f[0])
+    kept: dict[tuple[str | None, str], Finding] = {}
+    more: dict[tuple[str | None, str], int] = {}
+    for _, finding in faults:
+        key = (finding.op, finding.code)
+        more[key] = more.get(key, -1) + 1
+        kept.setdefault(key, finding)
+    return [
+        blame.also(finding, more[key]) if more[key] else finding for key, finding in kept.items()
+    ]

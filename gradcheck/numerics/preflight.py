@@ -1,0 +1,263 @@
+"""What must hold before a gradient can be compared with anything: bad input is named, not checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.local import signed
+from gradcheck.numerics.noise import scale_of
+from gradcheck.result import Finding
+from gradcheck.subject import Subject
+
+
+@dataclass
+class Point:
+    """A subject at the point where it is checked.
+
+    value: the output there, float64; dtype: what the framework computed it in. weights: the cotangent. values: the leaves. analytic: the
+    gradient of sum(weights * value) per leaf; None where the framework gives none.
+    """
+
+    subject: Subject
+    value: Array
+    dtype: np.dtype[Any]
+    weights: Array
+    values: dict[str, Array]
+    analytic: dict[str, Array | None]
+    tape: list[OpCall] | None
+    findings: list[Finding]
+    notes: list[str]
+
+    @property
+    def trainable(self) -> list[str]:
+        leaves = self.subject.leaves
+        return [n for n in self.values if self.subject.framework.trainable(leaves[n])]
+
+
+def move_off(subject: Subject, rng: np.random.Generator) -> None:
+    """Perturb the parameters: a bias of 0 and a scale of 1 hide errors in their own gradients and
+    in others'."""
+    for name in subject.parameters:
+        if not subject.framework.trainable(subject.leaves[name]):
+            continue
+        x = subject.get(name)
+        if x.dtype.kind != "f" or not x.size:
+            continue
+        constant = float(np.ptp(x)) == 0.0
+        size = 0.2 * (abs(float(x.flat[0])) or 1.0) if constant else 0.05 * scale_of(x)
+        subject.set(name, x + size * rng.standard_normal(x.shape))
+
+
+def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Point | Finding:
+    """Forward twice, backward twice, looking for everything that makes a comparison meaningless.
+
+    scalar: the output must be a scalar loss (models). Returns the finding when it stops here.
+    """
+    where = subject.case.subject_name
+    notes: list[str] = []
+    original = subject.state()
+    for name, array in original.items():
+        if name in subject.leaves and array.dtype.kind != "f":
+            return Finding(
+                code="integer_parameter",
+                parameter=name,
+                message=f"parameter {name} of {where} has dtype {array.dtype}; only floating "
+                "tensors have a gradient",
+                advice=f"store {name} as a buffer, or make it a floating tensor",
+            )
+        if name in subject.leaves and not np.isfinite(array).all():
+            return _not_finite(f"the values of {name}", array, name, "before anything has run")
+    again: Array | None = None
+    if subject.parameters:
+        move_off(subject, rng)
+        moved = subject.state()
+        again = np.asarray(subject.value(subject.forward()))
+        if not (again.dtype.kind == "f" and np.isfinite(again).all()):
+            again = None
+            subject.restore(original)
+            notes.append("checked at the initial parameters: around them the result is not finite")
+        else:
+            subject.restore(moved)
+    before = subject.state()
+    output = subject.forward()
+    value = np.asarray(subject.value(output))
+    if value.dtype.kind != "f":
+        return Finding(
+            code="bad_dtype",
+            message=f"the result of {where} has dtype {value.dtype}; it must be floating to have "
+            "a gradient",
+        )
+    if scalar and value.size != 1:
+        return Finding(
+            code="not_scalar",
+            message=f"the loss of {where} has shape {tuple(value.shape)}; it must be one number",
+            advice="reduce it: .mean() or .sum(), or a loss with reduction='mean'",
+            data={"shape": list(value.shape)},
+        )
+    if not np.isfinite(value).all():
+        return _not_finite(f"the result of {where}", value, None, "in the forward pass")
+    changed = _moved(subject, before)
+    if changed:
+        return _mutates(where, changed, "forward", subject, before)
+    tape = subject.tape(output)
+    if again is None:
+        again = np.asarray(subject.value(subject.forward()))
+    gap = float(np.max(np.abs(again - value))) if again.shape == value.shape else np.inf
+    eps = float(np.finfo(value.dtype).eps)
+    if not gap <= 256 * eps * (float(np.max(np.abs(value))) if value.size else 1.0):
+        return Finding(
+            code="not_deterministic",
+            message=f"two forwards of {where} at the same values differ by {gap:.3g}: its result "
+            "is random, or it keeps state from one call to the next",
+            advice="draw randomness from the framework's seeded generator, or switch it off "
+            "(training: false)",
+            data={"difference": gap},
+        )
+    weights = np.ones(value.shape) if scalar else signed(rng, value.shape)
+    subject.zero_grad()
+    subject.backward(output, None if scalar else weights.astype(value.dtype))
+    analytic = subject.grads()
+    changed = _moved(subject, before)
+    if changed:
+        return _mutates(where, changed, "backward", subject, before)
+    values = {n: subject.get(n) for n in subject.leaves}
+    point = Point(
+        subject,
+        value.astype(np.float64),
+        value.dtype,
+        weights,
+        values,
+        analytic,
+        tape,
+        [],
+        notes,
+    )
+    for name, gradient in analytic.items():
+        if gradient is None:
+            continue
+        if gradient.shape != values[name].shape:
+            return Finding(
+                code="bad_shape",
+                parameter=name,
+                message=f"the gradient of {name} has shape {gradient.shape}, the tensor itself "
+                f"{values[name].shape}",
+            )
+        if not np.isfinite(gradient).all():
+            return _not_finite(
+                f"the gradient of {name}", gradient, name, "behind a finite forward", tape
+            )
+    _scaled_cotangent(point, rng, scalar)
+    return point
+
+
+def _scaled_cotangent(point: Point, rng: np.random.Generator, scalar: bool) -> None:
+    """backward(-2.5 g) must give -2.5 times backward(g), whatever the framework does in between."""
+    subject = point.subject
+    factor = -2.5
+    output = subject.forward()
+    kind = np.asarray(subject.value(output)).dtype
+    subject.zero_grad()
+    try:
+        subject.backward(output, (factor * point.weights).astype(kind))
+    except Exception as error:
+        if not scalar:
+            raise
+        point.notes.append(
+            f"the cotangent was always 1: backward takes no other ({type(error).__name__})"
+        )
+        return
+    again = subject.grads()
+    # What is truly zero (a bias before a batch norm) is rounding of the size of the others.
+    largest = max(
+        (float(np.abs(g).max()) for g in point.analytic.values() if g is not None and g.size),
+        default=0.0,
+    )
+    for name, first in point.analytic.items():
+        second = again[name]
+        if first is None or second is None:
+            continue
+        expected = factor * first.astype(np.float64)
+        eps = float(np.finfo(first.dtype).eps)
+        size = float(np.max(np.abs(expected))) if expected.size else 0.0
+        apart = np.abs(second - expected)
+        if not apart.size or not (apart > max(1e-9, 1e3 * eps) * size + 1e3 * eps * largest).any():
+            continue
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
+        point.findings.append(
+            Finding(
+                code="not_linear",
+                parameter=name,
+                index=index,
+                analytic=float(second[index]),
+                numeric=float(expected[index]),
+                message=f"backward is not linear: with the cotangent times {factor} the gradient "
+                f"of {name}{list(index)} is {second[index]:.6g}, not {expected[index]:.6g}",
+                advice="a backward multiplies its cotangent by the Jacobian and does nothing else "
+                "to it: no relu, abs, sign, clip or normalisation",
+            )
+        )
+        return
+
+
+def _moved(subject: Subject, before: dict[str, Array]) -> list[str]:
+    return [n for n in subject.leaves if not np.array_equal(subject.get(n), before[n])]
+
+
+def _mutates(
+    where: str, names: list[str], stage: str, subject: Subject, before: dict[str, Array]
+) -> Finding:
+    name = names[0]
+    now = subject.get(name)
+    change = (
+        float(np.max(np.abs(now - before[name]))) if now.shape == before[name].shape else np.inf
+    )
+    subject.restore(before)
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return Finding(
+        code="mutates",
+        parameter=name,
+        message=f"{stage} of {where} changes {name}{others} by up to {change:.3g}: what is "
+        "differentiated must not change while it runs",
+        advice="work on a copy; keep running statistics in buffers",
+    )
+
+
+def _not_finite(
+    what: str, array: Array, name: str | None, when: str, tape: list[OpCall] | None = None
+) -> Finding:
+    bad = ~np.isfinite(array)
+    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), array.shape))
+    op = where = None
+    if tape:
+        op, where = origin_of_nan(tape)
+    value = array[index]
+    made = f"; it appears in the backward of {op} at {where}" if op else ""
+    return Finding(
+        code="not_finite",
+        parameter=name,
+        index=index,
+        op=op,
+        where=where,
+        message=f"{what} has {value} at {list(index)} ({int(bad.sum())} of {array.size} entries "
+        f"are not finite) {when}{made}",
+        advice="guard the argument before the root, logarithm or division (maximum(x, tiny), or "
+        "where on the argument, not on the result)",
+    )
+
+
+def origin_of_nan(tape: list[OpCall]) -> tuple[str | None, str | None]:
+    """The op nearest the output whose pullback makes a non-finite cotangent of a finite one."""
+    rng = np.random.default_rng(0)
+    for call in reversed(tape):
+        with np.errstate(all="ignore"):
+            result, pullback = call.vjp(list(call.inputs))
+            parts = pullback(signed(rng, result.shape).astype(result.dtype))
+        if np.isfinite(result).all() and any(
+            p is not None and not np.isfinite(p).all() for p in parts
+        ):
+            return call.name, call.where
+    return None, None

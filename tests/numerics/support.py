@@ -1,0 +1,76 @@
+"""Subjects made in a test, without a case file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradcheck.case import Case, InputSpec
+from gradcheck.checks.gradient import Gradient
+from gradcheck.frameworks.tinytorch import TinyTorch
+from gradcheck.registry import Entry, Registry
+from gradcheck.result import Result
+from gradcheck.subject import Subject
+from tinytorch.op import OPS, Op
+
+
+def spec(value: Any) -> InputSpec:
+    """A shape, or the keys of an `InputSpec`."""
+    return InputSpec(**value) if isinstance(value, dict) else InputSpec(shape=tuple(value))
+
+
+def registry(framework: Any = TinyTorch, **things: tuple[str, Any]) -> Registry:
+    """A registry of one framework; things: name -> (kind, value)."""
+    made = Registry()
+    made.add(Entry("framework", "tinytorch", framework, "test", "test.py:1"))
+    for name, (kind, value) in things.items():
+        made.add(Entry(kind, name, value, "test", "test.py:1", "tinytorch"))
+    return made
+
+
+def check_op(
+    op: Callable[..., Any] | str,
+    inputs: Mapping[str, Any],
+    args: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    framework: Any = TinyTorch,
+    **options: Any,
+) -> Result:
+    """The gradient check of an op; a plain function in the style of `@op` is made one (but not
+    entered in the list of ops)."""
+    if isinstance(op, str):
+        name, value = op, OPS[op]
+    else:
+        name = getattr(op, "__name__", "function").strip("<>")
+        value = op if isinstance(op, Op) else Op(op, name)
+    case = Case(
+        name=name,
+        op=name,
+        seed=seed,
+        args=dict(args or {}),
+        inputs={k: spec(v) for k, v in inputs.items()},
+    )
+    check = Gradient()
+    subject = Subject(case, registry(framework, **{name: ("op", value)}))
+    return check.run(subject, check.Options(**options))
+
+
+def check_model(
+    factory: Callable[..., Any],
+    step: Callable[..., Any],
+    *,
+    seed: int = 0,
+    framework: Any = TinyTorch,
+    training: bool = True,
+    **options: Any,
+) -> Result:
+    """The gradient check of a model whose step(model, batch, loss) makes its own data."""
+    case = Case(name="model", model="model", step="step", seed=seed, training=training)
+    things = {"model": ("model", factory), "step": ("step", step)}
+    check = Gradient()
+    return check.run(Subject(case, registry(framework, **things)), check.Options(**options))
+
+
+def codes(result: Result) -> list[str]:
+    return [f.code for f in result.findings]
