@@ -2,8 +2,8 @@
 
 While a tracer is active it replaces the public ways out of a tensor (`data`, `numpy`, `item`,
 `float()`, `tolist`, `detach`), the ways in (`Tensor(...)`, plain arrays given to an op) and
-`no_grad`, and keeps a shadow graph of every op call, recorded or not. Edges of the shadow graph that
-the real one does not have are the cuts. When it is off nothing is replaced, so nothing costs.
+`no_grad`, and keeps a shadow graph of every op call, recorded or not. Edges of the shadow graph
+that the real one does not have are the cuts. When it is off nothing is replaced, so nothing costs.
 """
 
 from __future__ import annotations
@@ -161,7 +161,8 @@ class Tracer:
         def number(tensor: Tensor) -> Any:
             value = original(tensor)
             if not self.building:
-                origin = Origin(tensor, "item", place().user)
+                how = "item" if tensor._data.size == 1 else "data"
+                origin = Origin(tensor, how, place().user)
                 self.memory.left(origin)
                 self.memory.note(value, (origin,))
             return value
@@ -220,7 +221,12 @@ class Tracer:
                         if isinstance(item, np.ndarray) and item.dtype.kind != "f":
                             continue
                         at = at or place()
-                        edges.extend(self._edges(item, np.asarray(item), "rebuilt", at))
+                        edges.extend(
+                            e
+                            for e in self._edges(item, np.asarray(item), "rebuilt", at)
+                            # a number of unknown source is most likely a constant of the model
+                            if e.source is not None or isinstance(item, np.ndarray)
+                        )
             result: Tensor = original(op, *plain(args), **plain(kwargs))
             if result._data.dtype.kind == "f":
                 self.made[id(result)] = Made(result, op.name, tuple(edges), at or place())
@@ -242,7 +248,7 @@ class Tracer:
             return tuple(
                 Edge(o.tensor, "item" if o.how == "item" else kind, at, o) for o in origins
             )
-        if isinstance(data, float) or not self.memory.departures or isinstance(data, Tensor):
+        if not self.memory.departures or isinstance(data, Tensor):
             return ()
         return (Edge(None, kind, at, None),)
 

@@ -135,6 +135,14 @@ class HasBuffers(Protocol):
     def named_buffers(self, model: Any) -> dict[str, Leaf]: ...
 
 
+@runtime_checkable
+class ClipsGradients(Protocol):
+    """Capability: gradient clipping in training."""
+
+    def clip_gradients(self, leaves: Sequence[Leaf], max_norm: float) -> float:
+        """Scale all gradients down so that their joint norm is at most max_norm; the norm before."""
+
+
 @dataclass(frozen=True)
 class Cut:
     """A place where values left the graph and came back as a new tensor.
@@ -142,6 +150,9 @@ class Cut:
     kind: 'rebuilt' (Tensor(x.data)), 'detach', 'no_grad', 'item'. where: the line of the cut, with
     its text in `text`. source: name of the op that made the tensor it came from, and source_where
     its line. upstream: names of the leaves that only reach the loss through this cut.
+    function: name of the function that the line stands in. inside: the line inside the framework
+    itself, where the cut happened below the user's line. name: the tensor as the line calls it.
+    left: the line where its values left the graph, where that is another one.
     """
 
     kind: str
@@ -151,6 +162,10 @@ class Cut:
     source_where: str | None = None
     shape: tuple[int, ...] = ()
     upstream: tuple[str, ...] = ()
+    function: str = ""
+    inside: str | None = None
+    name: str | None = None
+    left: str | None = None
 
 
 class CutTrace(Protocol):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,14 @@ import numpy as np
 import tinytorch
 from gradcheck.frameworks.calling import call_op
 from gradcheck.frameworks.protocol import Array, Leaf, Output, Precision
+from gradcheck.frameworks.shorten import short_path
+from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
 from tinytorch.autograd import pull_back, topological
 from tinytorch.op import Node
+from tinytorch.op import state as recording
 from tinytorch.tensor import Tensor
+from tinytorch.tracing import Tracer
 
 
 class RecordedCall:
@@ -53,6 +58,8 @@ class TinyTorch:
 
     def manual_seed(self, seed: int) -> None:
         tinytorch.manual_seed(seed)
+        # A no_grad that earlier code left on must not reach into this subject.
+        recording.recording = True
 
     def leaf(self, array: Array, *, trainable: bool, dtype: str | None = None) -> Leaf:
         array = np.array(array)
@@ -71,6 +78,19 @@ class TinyTorch:
     def named_buffers(self, model: Any) -> dict[str, Leaf]:
         named = getattr(model, "named_buffers", None)
         return dict(named()) if callable(named) else {}
+
+    def not_leaves(self, model: Any) -> dict[str, str]:
+        """Floating tensors on the model that are results of ops: name -> the line of the op."""
+        return {
+            name: f"{short_path(leaf.node.where.file)}:{leaf.node.where.line}"
+            for name, leaf in walk_leaves(model, Tensor)
+            if leaf.node is not None and leaf.is_floating_point()
+        }
+
+    @contextmanager
+    def trace_cuts(self) -> Iterator[Trace]:
+        with Tracer() as tracer:
+            yield Trace(tracer)
 
     def optimized(self, model: Any) -> list[Leaf]:
         parameters = getattr(model, "parameters", None)
@@ -113,6 +133,11 @@ class TinyTorch:
     def zero_grad(self, leaves: Sequence[Leaf]) -> None:
         for leaf in leaves:
             leaf.grad = None
+
+    def clip_gradients(self, leaves: Sequence[Leaf], max_norm: float) -> float:
+        from tinytorch.nn.utils import clip_grad_norm_
+
+        return clip_grad_norm_(list(leaves), max_norm)
 
     def call(
         self, op: Callable[..., Output], inputs: Mapping[str, Leaf], args: Mapping[str, Any]

@@ -1,0 +1,107 @@
+"""The line of a cut, rewritten with Tensor operations."""
+
+from __future__ import annotations
+
+import ast
+
+from gradcheck.frameworks.protocol import Cut
+
+CONSTRUCTORS = ("Tensor", "tensor", "Parameter", "as_tensor", "from_numpy", "asarray", "array")
+COPIES = ("array", "asarray", "copy", "ascontiguousarray", "float32", "float64")
+METHODS = {
+    name: name
+    for name in (
+        "exp", "log", "log1p", "sqrt", "tanh", "sin", "cos", "abs", "reshape", "mean", "sum", "var",
+        "max", "min", "clip", "squeeze", "cumsum", "matmul", "maximum", "minimum", "split",
+    )
+}  # fmt: skip
+METHODS |= {"absolute": "abs", "power": "pow", "transpose": "permute", "expand_dims": "unsqueeze"}
+FUNCTIONS = {"concatenate": "cat", "stack": "stack", "where": "where", "einsum": "einsum"}
+
+
+def advice(cut: Cut) -> str:
+    """One sentence: what to write instead."""
+    name = f"`{cut.name}`" if cut.name else "the tensor"
+    if cut.kind == "detach":
+        return (
+            f"leave out .detach() so that {name} stays in the graph; where the cut is meant, name "
+            "it under `allow:` of this check"
+        )
+    if cut.kind == "no_grad":
+        return "run the forward of the loss outside no_grad; keep no_grad for evaluation only"
+    instead = rewrite(cut.text)
+    if cut.kind == "item":
+        return "a Python number has no gradient; keep the Tensor" + (
+            f": {instead}" if instead else f" {name} instead of float() or .item()"
+        )
+    if instead:
+        return f"use a Tensor operation instead: {instead}"
+    return f"use Tensor operations on {name} instead of numpy on its array"
+
+
+def rewrite(text: str) -> str | None:
+    """`Tensor(np.exp(x.data))` -> `x.exp()`; None where the line shows no such expression."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _last(node.func) in CONSTRUCTORS and node.args:
+            inner = _Rewriter()
+            result = inner.visit(node.args[0])
+            loops = (ast.ListComp, ast.GeneratorExp)
+            if inner.found and not any(isinstance(n, loops) for n in ast.walk(result)):
+                return ast.unparse(result)
+    return None
+
+
+def _last(func: ast.expr) -> str:
+    return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+
+
+class _Rewriter(ast.NodeTransformer):
+    found = False
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if node.attr in ("data", "_data"):
+            self.found = True
+            return self.visit(node.value)
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        func = node.func
+        if isinstance(func, ast.Name) and func.id == "float" and node.args:
+            self.found = True
+            return self.visit(node.args[0])
+        if not isinstance(func, ast.Attribute):
+            return self.generic_visit(node)
+        if func.attr in ("numpy", "detach", "item", "tolist", "astype", "copy") and not _numpy(
+            func.value
+        ):
+            self.found = self.found or func.attr not in ("astype", "copy")
+            return self.visit(func.value)
+        if not _numpy(func.value):
+            changed = self.generic_visit(node)
+            if func.attr == "transpose" and len(node.args) > 2:
+                func.attr = "permute"
+            return changed
+        if func.attr in COPIES and node.args:
+            return self.visit(node.args[0])
+        changed_node = self.generic_visit(node)
+        if func.attr in FUNCTIONS:
+            node.func = ast.Name(FUNCTIONS[func.attr], ast.Load())
+        elif func.attr in METHODS and node.args:
+            first, *rest = node.args
+            method = METHODS[func.attr]
+            if method == "permute" and not rest and not node.keywords:
+                return ast.Attribute(first, "T", ast.Load())
+            for keyword in node.keywords:
+                keyword.arg = {"axis": "dim", "keepdims": "keepdim"}.get(
+                    keyword.arg or "", keyword.arg
+                )
+            return ast.Call(ast.Attribute(first, method, ast.Load()), rest, node.keywords)
+        return changed_node
+
+
+def _numpy(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("np", "numpy")

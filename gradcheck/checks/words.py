@@ -1,0 +1,30 @@
+"""Small pieces of wording that several checks share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def some(names: Sequence[str], count: int = 4) -> str:
+    """'a, b, c, ... (38)': the first few of many names."""
+    if len(names) <= count:
+        return ", ".join(names)
+    return f"{', '.join(names[: count - 1])}, ... ({len(names)})"
+
+
+def number(value: float | None) -> str:
+    """Three significant digits."""
+    if value is None:
+        return "none"
+    return f"{value:.3g}"
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def about(ratio: float) -> str:
+    """'30x': one significant digit of a ratio above 1."""
+    power = 10.0 ** math.floor(math.log10(ratio))
+    return f"{round(ratio / power) * power:.0f}x"

@@ -1,0 +1,505 @@
+"""Losses, loops and data with a classical fault, and the check that must see each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradcheck.result import Finding, Result
+from tests.checks.subjects import Arrays, Bench, codes, images, texts
+from tinytorch import Tensor, nn, optim
+from tinytorch.nn import functional as F
+
+
+class Net(nn.Module):
+    """(B, 8) -> (B, 5)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 32), nn.Linear(32, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x).relu())
+
+
+class Table(nn.Module):
+    """ids (B, T) -> (B, T, 11), each by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(11, 11)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.table(ids)
+
+
+def only(result: Result) -> Finding:
+    assert len(result.findings) == 1, codes(result)
+    return result.findings[0]
+
+
+def plain_step(model: Any, batch: Any, loss: Any) -> Tensor:
+    return loss(model(batch[0]), batch[1])
+
+
+# --- the loss -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", ["init", "overfit"])
+def test_sign_flipped(bench: Bench, check: str) -> None:
+    result = bench.run(check, Net, loss=lambda out, y: -F.cross_entropy(out, y))
+    assert only(result).code == "negative_loss"
+
+
+def test_softmax_twice(bench: Bench) -> None:
+    def twice(out: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(F.softmax(out, dim=-1), y)
+
+    result = bench.run("overfit", Net, loss=twice, steps=60, below=0.2)
+    finding = only(result)
+    assert finding.code == "no_rate_helps"
+    assert "keeps it above 0.90 = log(e + C - 1) - 1" in finding.lines[-1]
+    assert only(bench.run("init", Net, loss=twice)).code == "softmax_twice"
+
+    class Probabilities(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.softmax(super().forward(x), dim=-1)
+
+    assert only(bench.run("init", Probabilities)).code == "softmax_twice"
+    result = bench.run("overfit", Probabilities, steps=60, below=0.2)
+    assert "the model's outputs already sum to 1" in only(result).lines[-1]
+
+
+def test_targets_shifted_twice(bench: Bench) -> None:
+    bench.data("texts2", lambda: texts(shift=2))
+    args: dict[str, Any] = {"loss": "sequence_cross_entropy"}
+    finding = only(bench.run("alignment", Table, data="texts2", **args))
+    assert (finding.code, finding.data["shift"]) == ("misaligned", 2)
+
+    def again(model: Any, batch: Any, loss: Any) -> Tensor:
+        return loss(model(batch[0])[:, :-1], batch[1][:, 1:])
+
+    finding = only(bench.run("alignment", Table, data="texts", step=again, **args))
+    assert (finding.code, finding.data["shift"]) == ("misaligned", 2)
+
+    def back(model: Any, batch: Any, loss: Any) -> Tensor:
+        return loss(model(batch[0])[:, 1:], batch[1][:, :-1])
+
+    finding = only(bench.run("alignment", Table, data="texts", step=back, **args))
+    assert (finding.code, finding.data["shift"]) == ("misaligned", 0)
+
+    def once(model: Any, batch: Any, loss: Any) -> Tensor:
+        return loss(model(batch[0])[:, :-1], batch[0][:, 1:])
+
+    assert bench.run("alignment", Table, data="texts", step=once, **args).outcome == "passed"
+
+
+def test_padding_in_the_loss(bench: Bench) -> None:
+    def padded() -> Arrays:
+        data = texts()
+        data.arrays[1][:, -2:] = 0
+        data.arrays[1][:, :-2] = np.maximum(data.arrays[1][:, :-2], 1)
+        return data
+
+    bench.data("padded", padded)
+    args: dict[str, Any] = {"data": "padded", "loss": "sequence_cross_entropy"}
+    finding = only(bench.run("alignment", Table, pad=0, **args))
+    assert (finding.code, finding.data["id"]) == ("padding_counts", 0)
+    kept = {**args, "loss_args": {"ignore_index": 0}}
+    assert bench.run("alignment", Table, pad=0, **kept).outcome == "passed"
+    assert bench.run("alignment", Table, **kept).outcome == "passed"
+
+
+# --- the loop -----------------------------------------------------------------------------------
+
+
+def test_zero_grad_missing(bench: Bench) -> None:
+    def train(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+        value = plain_step(model, batch, loss)
+        value.backward()
+        optimizer.step()
+        return value
+
+    finding = only(bench.run("updates", Net, step=plain_step, train=train))
+    assert finding.code == "gradient_accumulates"
+    assert finding.analytic == pytest.approx(2 * finding.numeric)
+
+    def cleared(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+        value = plain_step(model, batch, loss)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return value
+
+    assert bench.run("updates", Net, step=plain_step, train=cleared).outcome == "passed"
+
+
+def micro(normalised: bool) -> Any:
+    def train(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+        optimizer.zero_grad()
+        total = Tensor(0.0)
+        for i in range(4):
+            part = loss(model(batch[0][2 * i : 2 * i + 2]), batch[1][2 * i : 2 * i + 2])
+            part = part / 4 if normalised else part
+            part.backward()
+            total = total + part.detach()
+        optimizer.step()
+        return total
+
+    return train
+
+
+def test_micro_batches_not_normalised(bench: Bench) -> None:
+    finding = only(bench.run("accumulation", Net, step=plain_step, train=micro(False)))
+    assert finding.code == "not_normalised"
+    assert finding.data["ratio"] == pytest.approx(4)
+    assert "(4)" in (finding.advice or "")
+    assert bench.run("accumulation", Net, step=plain_step, train=micro(True)).outcome == "passed"
+
+
+def test_sum_over_the_batch(bench: Bench) -> None:
+    def summed(out: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(out, y, reduction="sum")
+
+    finding = only(bench.run("accumulation", Net, loss=summed))
+    assert finding.code == "accumulation_differs"
+    assert "0.5 times as large throughout" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "code", "words"),
+    [
+        ({"name": "adam", "lr": 1e-6}, "lr_too_low", "is too low by about"),
+        ({"name": "sgd", "lr": 1e4}, "lr_too_high", "is too high"),
+        ({"name": "adam", "lr": 10.0}, "lr_too_high", "is too high"),
+    ],
+)
+def test_learning_rate(bench: Bench, optimizer: Any, code: str, words: str) -> None:
+    result = bench.run("overfit", Net, optimizer=optimizer, steps=60, below=0.1)
+    finding = only(result)
+    assert finding.code == code
+    assert words in finding.message
+    sweep = result.figures["lr_sweep"]
+    assert len(sweep["lr"]) == len(sweep["final"]) >= 2
+    good = [lr for lr, final in zip(sweep["lr"], sweep["final"]) if final <= 0.1]
+    assert good
+    assert result.figures["loss_curve"]["loss"][0] == pytest.approx(sweep["first"], rel=1e-5)
+
+
+def test_no_rate_helps(bench: Bench) -> None:
+    class Blind(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x * 0.0)
+
+    finding = only(bench.run("overfit", Blind, steps=60, below=0.1))
+    assert finding.code == "no_rate_helps"
+    assert "look elsewhere" in finding.message
+
+
+def test_layer_missing_from_the_optimizer(bench: Bench) -> None:
+    bench.add("optimizer", "half", lambda model, lr: optim.Adam(model.second.parameters(), lr=lr))
+    finding = only(bench.run("updates", Net, optimizer={"name": "half", "lr": 0.01}))
+    assert finding.code == "not_in_optimizer"
+    assert finding.data["parameters"] == ["first.weight", "first.bias"]
+
+
+def test_parameter_twice_in_the_optimizer(bench: Bench) -> None:
+    class Twice:
+        def __init__(self, params: Any, lr: float) -> None:
+            params = list(params)
+            self.params, self.lr = [*params, params[0]], lr
+
+        def zero_grad(self) -> None:
+            for p in self.params:
+                p.grad = None
+
+        def step(self) -> None:
+            for p in self.params:
+                p.data -= self.lr * p.grad
+
+    bench.add("optimizer", "twice", Twice)
+    result = bench.run("updates", Net, optimizer={"name": "twice", "lr": 0.01})
+    assert codes(result) == ["twice_in_optimizer"]
+    result = bench.run("updates", Net, optimizer={"name": "twice", "lr": 0.01}, formula="sgd")
+    assert codes(result) == ["twice_in_optimizer", "optimizer_formula"]
+
+
+class Uncorrected:
+    """Adam as it is often written first: without 1 / (1 - beta^t)."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        self.params, self.lr = list(params), lr
+        self.m = [np.zeros(p.shape) for p in self.params]
+        self.v = [np.zeros(p.shape) for p in self.params]
+
+    def zero_grad(self) -> None:
+        for p in self.params:
+            p.grad = None
+
+    def step(self) -> None:
+        for p, m, v in zip(self.params, self.m, self.v):
+            m += 0.1 * (p.grad - m)
+            v += 0.001 * (p.grad**2 - v)
+            p.data -= self.lr * m / (np.sqrt(v) + 1e-8)
+
+
+def test_adam_without_bias_correction(bench: Bench) -> None:
+    bench.add("optimizer", "my_adam", Uncorrected)
+    finding = only(bench.run("updates", Net, optimizer={"name": "my_adam", "lr": 0.01}))
+    assert finding.code == "optimizer_formula"
+    assert finding.message.startswith(
+        "optimizer my_adam does not follow the formula of adam: at step 1"
+    )
+    assert "the bias correction 1/(1 - beta^t) is missing" in finding.message
+    result = bench.run(
+        "updates", Net, optimizer={"name": "my_adam", "lr": 0.01}, formula="none"
+    )
+    assert result.outcome == "passed"
+
+
+def test_sgd_that_climbs(bench: Bench) -> None:
+    class Climb(Uncorrected):
+        def step(self) -> None:
+            for p in self.params:
+                p.data += self.lr * p.grad
+
+    bench.add("optimizer", "my_sgd", Climb)
+    finding = only(bench.run("updates", Net, optimizer={"name": "my_sgd", "lr": 0.01}))
+    assert "it climbs" in finding.message
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"name": "sgd", "lr": 0.1},
+        {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1},
+        {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True},
+        {"name": "adam", "lr": 0.1},
+        {"name": "adam", "lr": 0.1, "betas": [0.5, 0.7], "eps": 1e-3, "weight_decay": 0.1},
+        {"name": "adamw", "lr": 0.1},
+        {"name": "adamw", "lr": 0.1, "weight_decay": 0.3},
+        {"name": "rmsprop", "lr": 0.1},
+        {"name": "rmsprop", "lr": 0.1, "centered": True, "momentum": 0.5, "alpha": 0.7},
+    ],
+    ids=lambda o: "-".join(f"{k}" for k in o if k != "lr") + str(o["name"]),
+)
+def test_sound_optimizers_pass(bench: Bench, optimizer: dict[str, Any]) -> None:
+    result = bench.run("updates", Net, optimizer=optimizer, steps=4)
+    assert result.outcome == "passed", result.findings
+    assert not result.notes
+
+
+def test_frozen_parameter_that_moves(bench: Bench) -> None:
+    class Frozen(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first.requires_grad_(False)
+
+    class Decay:
+        """Weight decay on everything, gradient or not."""
+
+        def __init__(self, model: Any, lr: float) -> None:
+            self.params, self.lr = list(model.parameters()), lr
+
+        def zero_grad(self) -> None:
+            for p in self.params:
+                p.grad = None
+
+        def step(self) -> None:
+            for p in self.params:
+                p.data -= self.lr * (0.1 * p.data + (0 if p.grad is None else p.grad))
+
+    bench.add("optimizer", "decay", Decay)
+    finding = only(bench.run("updates", Frozen, optimizer={"name": "decay", "lr": 0.1}))
+    assert finding.code == "frozen_moved"
+    assert finding.data["parameters"] == ["first.weight", "first.bias"]
+    assert bench.run("updates", Frozen).outcome == "passed"
+    declared = bench.run("updates", Net, frozen=["second.*"])
+    assert only(declared).data["parameters"] == ["second.weight", "second.bias"]
+
+
+def test_buffer_that_the_optimizer_moves(bench: Bench) -> None:
+    class Buffered(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("scale", Tensor(np.ones(5, np.float32)))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * self.scale
+
+    class Greedy:
+        def __init__(self, model: Any, lr: float) -> None:
+            self.model, self.params, self.lr = model, list(model.parameters()), lr
+
+        def zero_grad(self) -> None:
+            for p in self.params:
+                p.grad = None
+
+        def step(self) -> None:
+            for p in self.params:
+                p.data -= self.lr * p.grad
+            self.model.scale.data[...] *= 0.9
+
+    bench.add("optimizer", "greedy", Greedy)
+    assert bench.run("updates", Buffered).outcome == "passed"
+    result = bench.run("updates", Buffered, optimizer={"name": "greedy", "lr": 0.1})
+    assert "buffer_moved" in codes(result)
+
+
+def test_nothing_moves(bench: Bench) -> None:
+    result = bench.run("updates", Net, optimizer={"name": "sgd", "lr": 0.0})
+    assert codes(result) == ["not_moved"]
+
+
+def test_step_that_never_updates(bench: Bench) -> None:
+    def train(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+        value = plain_step(model, batch, loss)
+        value.backward()
+        return value
+
+    assert codes(bench.run("updates", Net, step=plain_step, train=train)) == ["no_step"]
+
+
+def test_gradient_not_finite_behind_a_finite_loss(bench: Bench) -> None:
+    class Root(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.first(x) * 0.0
+            return self.second(self.first(x) + h.sqrt())
+
+    finding = only(bench.run("overfit", Root))
+    assert finding.code == "gradient_not_finite"
+    assert "at step 0 the loss is finite" in finding.message
+    assert "not_finite" in codes(bench.run("graph", Root))
+
+
+# --- the data -----------------------------------------------------------------------------------
+
+
+class Own(Arrays):
+    """A data set with its own loader."""
+
+    def __init__(self, make: Any) -> None:
+        super().__init__(*images().arrays)
+        self.make = make
+
+    def loader(self, batch_size: int, shuffle: bool, seed: int) -> Any:
+        return _Epochs(self, batch_size, seed, self.make)
+
+
+class _Epochs:
+    def __init__(self, data: Any, size: int, seed: int, make: Any) -> None:
+        self.data, self.size, self.rng, self.make = data, size, np.random.default_rng(seed), make
+
+    def __iter__(self) -> Any:
+        x, y = self.make(*self.data.arrays, self.rng)
+        for i in range(0, len(x) - self.size + 1, self.size):
+            yield x[i : i + self.size], y[i : i + self.size]
+
+
+def together(x: Any, y: Any, rng: Any) -> Any:
+    p = rng.permutation(len(x))
+    return x[p], y[p]
+
+
+def apart(x: Any, y: Any, rng: Any) -> Any:
+    return x[rng.permutation(len(x))], y[rng.permutation(len(x))]
+
+
+def with_replacement(x: Any, y: Any, rng: Any) -> Any:
+    p = rng.integers(0, len(x), len(x))
+    return x[p], y[p]
+
+
+def half(x: Any, y: Any, rng: Any) -> Any:
+    p = rng.permutation(len(x) // 2)
+    return x[p], y[p]
+
+
+def unshuffled(x: Any, y: Any, rng: Any) -> Any:
+    return x, y
+
+
+def same_every_epoch(x: Any, y: Any, rng: Any) -> Any:
+    return together(x, y, np.random.default_rng(7))
+
+
+def unseeded(x: Any, y: Any, rng: Any) -> Any:
+    return together(x, y, np.random.default_rng())
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (together, []),
+        (apart, ["unpaired"]),
+        (with_replacement, ["sample_repeated"]),
+        (half, ["sample_missing"]),
+        (unshuffled, ["not_shuffled"]),
+        (same_every_epoch, ["same_order"]),
+        (unseeded, ["seed_not_repeated"]),
+    ],
+)
+def test_loader(bench: Bench, make: Any, expected: list[str]) -> None:
+    bench.data("own", lambda: Own(make))
+    assert codes(bench.run("loader", Net, data="own")) == expected
+
+
+def test_loader_in_order_when_asked(bench: Bench) -> None:
+    assert bench.run("loader", Net, shuffle=False).outcome == "passed"
+
+
+def test_loader_that_is_used_up(bench: Bench) -> None:
+    class Once(Arrays):
+        def loader(self, batch_size: int, shuffle: bool, seed: int) -> Any:
+            x, y = self.arrays
+            return ((x[i : i + 8], y[i : i + 8]) for i in range(0, 64, 8))
+
+    bench.data("once", lambda: Once(*images().arrays))
+    assert codes(bench.run("loader", Net, data="once")) == ["no_batch"]
+
+
+def test_shared_generator(bench: Bench) -> None:
+    shared = np.random.default_rng(0)
+
+    class Shared(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first.weight.data[...] = shared.normal(0, 0.1, (32, 8))
+
+    finding = only(bench.run("determinism", Shared))
+    assert (finding.code, finding.parameter) == ("depends_on_history", "first.weight")
+
+
+def test_generator_of_a_layer(bench: Bench) -> None:
+    class Noisy(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rng = np.random.default_rng(0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                x = x * Tensor(self.rng.random(x.shape).astype(x.dtype))
+            return super().forward(x)
+
+    assert codes(bench.run("determinism", Noisy)) == ["not_repeatable"]
+
+
+def test_numpy_global_generator_is_seeded(bench: Bench) -> None:
+    class Global(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first.weight.data[...] = np.random.normal(0, 0.1, (32, 8))
+
+    assert bench.run("determinism", Global).outcome == "passed"
+
+
+def test_loss_that_does_not_fall(bench: Bench) -> None:
+    result = bench.run("multibatch", Net, optimizer={"name": "adam", "lr": 1e-7})
+    assert codes(result) == ["loss_not_falling"]
+    rule = lambda: Arrays(images().arrays[0], (images().arrays[0][:, 0] > 0).astype(int))  # noqa: E731
+    bench.data("rule", rule)
+    assert bench.run("multibatch", Net, data="rule").outcome == "passed"
+    result = bench.run("multibatch", Net, optimizer={"name": "sgd", "lr": 1e30})
+    assert codes(result) == ["loss_not_finite"]
