@@ -1,29 +1,41 @@
-"""What ships with gradcheck, contributed through the same hooks that any plugin uses."""
+"""What ships with gradcheck, contributed through the same hooks that any plugin uses.
+
+The checks know no framework, so they are here; what belongs to the bundled framework is in
+`builtin_tinytorch`, a plugin of its own that may fail to load without harm to the others.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+import importlib.util
 
 from gradcheck import hookimpl
 from gradcheck.hookspecs import Register
 
+gradcheck_api = 1
 
-@hookimpl
-def gradcheck_frameworks(register: Register) -> None:
-    def make_tinytorch() -> Any:
-        from gradcheck.frameworks.tinytorch import TinyTorch
-
-        return TinyTorch()
-
-    register("tinytorch", make_tinytorch)
+CHECKS = {
+    "graph": "Graph",
+    "gradient": "Gradient",
+    "overfit": "Overfit",
+    "updates": "Updates",
+    "init": "Init",
+    "alignment": "Alignment",
+    "loader": "LoaderCheck",
+    "multibatch": "MultiBatch",
+    "causality": "Causality",
+    "batch_independence": "BatchIndependence",
+    "determinism": "Determinism",
+    "accumulation": "Accumulation",
+    "reference": "Reference",
+}
+"""Module in gradcheck.checks -> its class, in the order of the listing."""
 
 
 @hookimpl
 def gradcheck_checks(register: Register) -> None:
-    from gradcheck.checks.gradient import Gradient
-    from gradcheck.checks.graph import Graph
-    from gradcheck.checks.overfit import Overfit
-    from gradcheck.checks.updates import Updates
-
-    for check in (Graph(), Gradient(), Overfit(), Updates()):
+    for module, cls in CHECKS.items():
+        if importlib.util.find_spec(f"gradcheck.checks.{module}") is None:
+            continue
+        check = getattr(importlib.import_module(f"gradcheck.checks.{module}"), cls)()
         register(check.name, check)

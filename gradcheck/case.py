@@ -1,18 +1,80 @@
-"""A validated case: immutable data, as YAML wrote it, with names still unresolved."""
+"""A validated case: immutable data, as YAML wrote it, with names still unresolved.
+
+The models are the schema: validation, JSON Schema and the case reference are made of them. What
+needs more than one key (exactly one of `op` and `model`) or the registry is in `schema` and
+`names`.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Scalar = bool | int | float | str | None
+
+_PART = r"(<|<=|>|>=|==|!=)3(\.[0-9]+){1,2}"
+PYTHON_SPEC = rf"^{_PART}(, *{_PART})*$"
+MAX_AXES = 8
+WORD = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class Closed(BaseModel):
     """Unknown keys are errors; values are not coerced; instances do not change."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, regex_engine="python-re"
+    )
+
+
+def as_named(value: Any) -> Any:
+    """`adam` stands for `{name: adam}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def as_input(value: Any) -> Any:
+    """`[2, 5]` stands for `{shape: [2, 5]}`."""
+    return {"shape": value} if isinstance(value, (list, tuple)) else value
+
+
+def few_axes(value: Any) -> Any:
+    """Refuses a long list at once, before every entry of it is looked at."""
+    if isinstance(value, (list, tuple)) and len(value) > MAX_AXES:
+        raise ValueError(f"a shape has at most {MAX_AXES} axes, and this one has {len(value):,}")
+    return value
+
+
+def as_many(value: Any) -> Any:
+    """One thing stands for a list of one."""
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def as_checks(value: Any) -> Any:
+    """`graph`, `[graph, gradient]` stand for a mapping of names to no options; so does null."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+        return {name: {} for name in value}
+    if isinstance(value, dict):
+        return {name: {} if options is None else options for name, options in value.items()}
+    return value
+
+
+def as_skip(value: Any) -> Any:
+    """`skip: true` is a skip without a reason, `skip: false` is none."""
+    if value is False:
+        return None
+    return "the case says `skip: true`" if value is True else value
+
+
+# YAML has lists only: a list is taken for a tuple, its items stay strict.
+Many = Field(strict=False)
+Dimension = Annotated[int, Field(ge=0, le=2**24)]
+Shape = Annotated[tuple[Dimension, ...], Many, Field(max_length=MAX_AXES)]
+Word = Annotated[str, Field(pattern=WORD)]
+Sentence = Annotated[str, Field(min_length=1, max_length=1000)]
+Platform = Literal["linux", "darwin", "win32", "cygwin", "freebsd"]
 
 
 class InputSpec(Closed):
@@ -22,21 +84,39 @@ class InputSpec(Closed):
     dtype int draws integers from low (0) to high - 1; bool draws both values.
     """
 
-    shape: tuple[int, ...] | None = None
-    values: Any = None
-    dtype: Literal["float", "int", "bool"] = "float"
-    low: float | None = None
-    high: float | None = None
-    scale: float = 1.0
-    trainable: bool = True
+    shape: Annotated[Shape | None, BeforeValidator(few_axes)] = Field(
+        default=None, description="Sizes of the axes, `[]` for a single number."
+    )
+    values: Any = Field(
+        default=None,
+        description="The values themselves, a number or nested lists, instead of `shape`.",
+    )
+    dtype: Literal["float", "int", "bool"] = Field(
+        default="float", description="Kind of numbers. Only floats get a gradient."
+    )
+    low: float | None = Field(
+        default=None, description="Lowest value: floats are then uniform in [low, high)."
+    )
+    high: float | None = Field(
+        default=None,
+        description="Upper end, itself not drawn; if not given, low + 1, for ints low + 2.",
+    )
+    scale: float = Field(
+        default=1.0,
+        gt=0,
+        description="Standard deviation of floats that have neither `low` nor `high`.",
+    )
+    trainable: bool = Field(
+        default=True, description="Whether the gradient of this input is checked."
+    )
 
 
 class Named(Closed):
     """A registered thing and its arguments: `adam`, or `{name: adam, lr: 0.01}`."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow")
 
-    name: str
+    name: str = Field(description="The registered name; every other key is an argument.")
 
     @property
     def args(self) -> dict[str, Any]:
@@ -46,16 +126,74 @@ class Named(Closed):
 class DataSpec(Named):
     """A dataset, its arguments, and how many samples make a batch."""
 
-    batch: Annotated[int, Field(ge=1)] = 8
-    shuffle: bool = True
+    batch: int = Field(default=8, ge=1, le=2**20, description="Samples in a batch.")
+    shuffle: bool = Field(default=True, description="Whether the order changes with every epoch.")
+
+
+class ScheduleSpec(Closed):
+    """How the learning rate changes: a line up from 0 over `warmup` steps, then as `name` says."""
+
+    name: Literal["constant", "linear", "cosine"] = Field(
+        default="constant",
+        description="What follows the warm-up: nothing, a line down, half a cosine.",
+    )
+    warmup: int = Field(
+        default=0, ge=0, description="Steps over which the rate rises to the optimizer's."
+    )
+    final: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="What is left of the rate at the last step, as a share of it.",
+    )
+
+
+class TrainSpec(Closed):
+    """How `python -m gradcheck train` trains the model of the case."""
+
+    steps: int = Field(default=200, ge=1, description="Updates in all.")
+    eval_every: int = Field(
+        default=100, ge=1, description="Steps between evaluations; a checkpoint is written at each."
+    )
+    eval_batches: int = Field(default=20, ge=1, description="Held-out batches of one evaluation.")
+    clip: float | None = Field(
+        default=None,
+        gt=0,
+        description="Largest norm of all gradients together; larger ones are scaled.",
+    )
+    schedule: Annotated[ScheduleSpec, BeforeValidator(as_named)] = Field(
+        default=ScheduleSpec(), description="How the learning rate changes: a name, or a mapping."
+    )
+    sample: int = Field(
+        default=300, ge=0, description="Tokens of text that are written at the end."
+    )
 
 
 class Xfail(Closed):
     """The check that must fail, and the code of the finding that it must report."""
 
-    check: str
-    finding: str
-    reason: str = ""
+    check: str = Field(description="A check of this case.")
+    finding: str = Field(description="The code of the finding, such as `cut` or `wrong_gradient`.")
+    reason: str = Field(default="", description="Why the case is expected to fail.")
+
+
+class SkipIf(Closed):
+    """A condition, as data: the case is skipped where every key that is given holds."""
+
+    platform: Annotated[tuple[Platform, ...], Many, BeforeValidator(as_many)] = Field(
+        default=(), min_length=1, description="One or several of the values of `sys.platform`."
+    )
+    python: str | None = Field(
+        default=None,
+        pattern=PYTHON_SPEC,
+        description="Versions of Python, such as `<3.11` or `>=3.10, <3.12`.",
+    )
+    missing: Annotated[tuple[Word, ...], Many, BeforeValidator(as_many)] = Field(
+        default=(),
+        min_length=1,
+        description="Import names: the case is skipped when one of them is not installed.",
+    )
+    reason: str = Field(default="", description="What the report says.")
 
 
 class Place(Closed):
@@ -66,29 +204,85 @@ class Place(Closed):
     text: str = ""
 
 
-class Case(Closed):
+class CaseKeys(Closed):
+    """The keys that a case may have in YAML, in the order of the reference."""
+
+    description: str = Field(default="", description="What the case shows, for people.")
+    framework: str = Field(
+        default="tinytorch", description="The framework whose op or model it is."
+    )
+    op: str | None = Field(
+        default=None, description="The op to probe. A case has either `op` or `model`."
+    )
+    model: str | None = Field(default=None, description="The model to probe, built by its factory.")
+    args: dict[str, Any] = Field(
+        default={}, description="Arguments of the op or of the model's factory."
+    )
+    inputs: dict[str, Annotated[InputSpec, BeforeValidator(as_input)]] = Field(
+        default={},
+        description="Inputs of an op by name: a shape such as `[2, 5]`, or an input mapping.",
+    )
+    data: Annotated[DataSpec | None, BeforeValidator(as_named)] = Field(
+        default=None, description="The dataset of a model: its name, or a mapping."
+    )
+    loss: Annotated[Named | None, BeforeValidator(as_named)] = Field(
+        default=None,
+        description="The loss of a model: its name, or a mapping of name and arguments.",
+    )
+    optimizer: Annotated[Named | None, BeforeValidator(as_named)] = Field(
+        default=None, description="The optimizer: its name, or a mapping of name and arguments."
+    )
+    step: str | None = Field(
+        default=None, description="A registered training step instead of `loss(model(x), y)`."
+    )
+    train: TrainSpec | None = Field(
+        default=None,
+        description="How `python -m gradcheck train` trains the model; no check reads it.",
+    )
+    dtype: Literal["float32", "float64"] = Field(
+        default="float32",
+        description="Precision of the model in training; `gradient` chooses its own.",
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        le=2**32 - 1,
+        description="Of initial values, inputs, data order and dropout.",
+    )
+    training: bool = Field(default=True, description="Whether the model is in train mode.")
+    checks: Annotated[dict[str, dict[str, Any]], BeforeValidator(as_checks)] = Field(
+        default={}, description="Checks to run: names with options, a list of names, or `all`."
+    )
+    marks: Annotated[tuple[Word, ...], Many, BeforeValidator(as_many)] = Field(
+        default=(), description="Pytest marks, for `-m`."
+    )
+    skip: Annotated[Sentence | None, BeforeValidator(as_skip)] = Field(
+        default=None, description="The reason why the case is not run, or `true`."
+    )
+    skip_if: Annotated[tuple[SkipIf, ...], Many, BeforeValidator(as_many)] = Field(
+        default=(), description="One or several conditions under which the case is not run."
+    )
+    xfail: Annotated[tuple[Xfail, ...], Many, BeforeValidator(as_many)] = Field(
+        default=(),
+        description="One or several checks that must fail, and with which finding (strict).",
+    )
+    cost: float | None = Field(
+        default=None, gt=0, description="Seconds that the case takes, to spread cases over workers."
+    )
+    timeout: float | None = Field(
+        default=None, gt=0, description="Seconds after which a check of the case fails."
+    )
+
+
+class Case(CaseKeys):
     """One case. Exactly one of `op` and `model` is set.
 
-    checks: name -> options as written (None for defaults); they are validated against the check's
+    checks: name -> options as written ({} for defaults); they are validated against the check's
     own `Options`. inputs: for an op. data, loss, optimizer, step: for a model.
     """
 
     name: str
     place: Place = Place()
-    framework: str = "tinytorch"
-    op: str | None = None
-    model: str | None = None
-    args: dict[str, Any] = {}
-    inputs: dict[str, InputSpec] = {}
-    data: DataSpec | None = None
-    loss: Named | None = None
-    optimizer: Named | None = None
-    step: str | None = None
-    dtype: Literal["float32", "float64"] = "float32"
-    seed: int = 0
-    training: bool = True
-    checks: dict[str, dict[str, Any]] = {}
-    xfail: tuple[Xfail, ...] = ()
 
     @property
     def subject_name(self) -> str:
@@ -98,3 +292,56 @@ class Case(Closed):
     @property
     def id(self) -> str:
         return f"{self.place.file}::{self.name}"
+
+    def skip_reason(self) -> str | None:
+        """Why the case is not to be run here, None when it is. Imports nothing."""
+        if self.skip is not None:
+            return self.skip
+        reasons = (holds(condition) for condition in self.skip_if)
+        return next((reason for reason in reasons if reason is not None), None)
+
+
+def holds(condition: SkipIf) -> str | None:
+    """The reason of a condition that holds here and now, None for one that does not."""
+    import importlib.util
+    import sys
+
+    met: list[str] = []
+    if condition.platform:
+        if not sys.platform.startswith(condition.platform):
+            return None
+        met.append(f"the platform is {sys.platform}")
+    if condition.python is not None:
+        if not python_matches(condition.python, sys.version_info[:3]):
+            return None
+        met.append(f"Python is {'.'.join(map(str, sys.version_info[:3]))}")
+    if condition.missing:
+        absent = [m for m in condition.missing if importlib.util.find_spec(m) is None]
+        if not absent:
+            return None
+        met.append(f"{' and '.join(absent)} is not installed")
+    if not met:
+        return None
+    return condition.reason or " and ".join(met)
+
+
+def python_matches(spec: str, version: tuple[int, ...]) -> bool:
+    """Whether `version` fulfils every part of a spec such as '>=3.10, <3.12'.
+
+    A part is compared to as many numbers as it has: 3.11.7 is `==3.11` and not `>3.11`.
+    """
+    for part in spec.split(","):
+        sign, numbers = re.fullmatch(r"([<>=!]+)(.+)", part.strip()).groups()  # type: ignore[union-attr]
+        wanted = tuple(map(int, numbers.split(".")))
+        have = version[: len(wanted)]
+        verdict = {
+            "<": have < wanted,
+            "<=": have <= wanted,
+            ">": have > wanted,
+            ">=": have >= wanted,
+            "==": have == wanted,
+            "!=": have != wanted,
+        }[sign]
+        if not verdict:
+            return False
+    return True

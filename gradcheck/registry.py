@@ -22,6 +22,27 @@ KINDS = (
 SHARED = ("check", "framework", "dataset", "fault")
 """Kinds whose things belong to no framework."""
 
+FRAMEWORK_METHODS = (
+    "manual_seed",
+    "leaf",
+    "named_parameters",
+    "optimized",
+    "cast",
+    "train_mode",
+    "get",
+    "set",
+    "trainable",
+    "forward",
+    "value",
+    "backward",
+    "grad",
+    "zero_grad",
+    "call",
+)
+"""What every adapter has (`gradcheck.frameworks.protocol.Framework`, without importing numpy)."""
+
+SHOWN_FAILURES = 2
+
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -38,6 +59,22 @@ class Entry:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class PluginInfo:
+    """What is known of one plugin, for listings.
+
+    door: 'builtin', 'entry point', 'folder' or 'conftest'. source: file, as shown to people.
+    version: of the distribution that brought it. api: the number it asks for.
+    """
+
+    name: str
+    door: str
+    source: str
+    version: str | None = None
+    api: int | None = None
+    failures: list[str] = field(default_factory=list)
+
+
 class UnknownName(LookupError):
     """No such name; the message says which there are and what was probably meant."""
 
@@ -50,22 +87,31 @@ class Registry:
         self._framework_instances: dict[str, Any] = {}
         self.failures: list[str] = []
         """Sentences about plugins that could not be loaded, shown where a name is missing."""
+        self.plugins: dict[str, PluginInfo] = {}
+        """The plugins that were found, in the order of loading."""
 
     def add(self, entry: Entry) -> None:
         """Raises ValueError when the name is malformed or already taken."""
         if not NAME.fullmatch(entry.name):
             raise ValueError(
-                f"{entry.kind} name {entry.name!r} (plugin {entry.plugin}) can only have letters, "
-                "digits, '_', '.' and '-': it becomes part of test ids"
+                f"{entry.kind} name {entry.name!r} can only have letters, digits, '_', '.' and "
+                "'-': it becomes part of test ids"
             )
         key = (entry.kind, entry.framework, entry.name)
         taken = self._entries.get(key)
         if taken is not None:
             raise ValueError(
-                f"{entry.kind} {entry.name!r} of plugin {entry.plugin} ({entry.where}) is already "
-                f"registered by plugin {taken.plugin} ({taken.where}); choose another name"
+                f"{entry.kind} {entry.name!r} ({entry.where}) is already registered "
+                f"by plugin {taken.plugin} ({taken.where}); choose another name"
             )
         self._entries[key] = entry
+
+    def fail(self, plugin: str, where: str, message: str) -> None:
+        """Note that `plugin` went wrong at `where` ('file:line'); only what it brings is lost."""
+        sentence = f"plugin {plugin} ({where}): {message}"
+        self.failures.append(sentence)
+        if plugin in self.plugins:
+            self.plugins[plugin].failures.append(sentence)
 
     def entries(self, kind: str, framework: str | None = None) -> Iterator[Entry]:
         """All of a kind, in the order of registration; of one framework where given."""
@@ -95,11 +141,34 @@ class Registry:
             hint = f"there are: {', '.join(names[:12])}" + (" ..." if len(names) > 12 else "")
         else:
             hint = "none is registered"
-        failed = "".join(f"; {f}" for f in self.failures)
-        return f"no {kind}{of} is called {name!r}; {hint}{failed}"
+        # The plugin that is called like the missing framework or thing says most.
+        told = sorted(
+            self.failures,
+            key=lambda f: not f.startswith((f"plugin {framework} ", f"plugin {name} ")),
+        )
+        shown = [f"; {f}" for f in told[:SHOWN_FAILURES]]
+        more = len(told) - len(shown)
+        if more > 0:
+            shown.append(f"; {more} more: python -m gradcheck plugins")
+        return f"no {kind}{of} is called {name!r}; {hint}{''.join(shown)}"
 
     def framework(self, name: str) -> Any:
         """The adapter `name`, made on first use."""
         if name not in self._framework_instances:
-            self._framework_instances[name] = self.get("framework", name).value()
+            entry = self.get("framework", name)
+            try:
+                made = entry.value()
+            except Exception as error:
+                raise UnknownName(
+                    f"framework {name!r} of plugin {entry.plugin} ({entry.where}) cannot be used: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            missing = [m for m in FRAMEWORK_METHODS if not callable(getattr(made, m, None))]
+            if missing:
+                raise UnknownName(
+                    f"framework {name!r} of plugin {entry.plugin} ({entry.where}) has no method "
+                    f"{', '.join(missing)}; gradcheck.frameworks.protocol.Framework says what each "
+                    "must do"
+                )
+            self._framework_instances[name] = made
         return self._framework_instances[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,11 +60,18 @@ class Subject:
         self._arrays = arrays
         self._optimizer: Any = None
         self._loader: Loader | None = None
+        self._global_seeds()
         self.framework.manual_seed(self.seed)
         if case.op is not None:
             self._build_op()
         else:
             self._build_model()
+
+    def _global_seeds(self) -> None:
+        """User code often draws from numpy's or Python's global generator; the seed reaches both,
+        so that a fresh subject starts from the same values."""
+        np.random.seed(self.seed % 2**32)
+        random.seed(self.seed)
 
     # --- building ---------------------------------------------------------------------------
 
@@ -129,10 +137,19 @@ class Subject:
                     f"case {self.case.name} has no data; add `data: {{name: ..., batch: ...}}`"
                 )
             dataset = self.registry.get("dataset", data.name).value(**data.args)
-            self._loader = Loader(
-                dataset, self.batch_size or data.batch, shuffle=data.shuffle, seed=self.seed
-            )
+            self._loader = self._new_loader(dataset)
         return self._loader
+
+    def new_loader(self) -> Loader:
+        """A loader of its own on the same dataset, from the first epoch on."""
+        return self._new_loader(self.dataset)
+
+    def _new_loader(self, dataset: Any) -> Loader:
+        data = self.case.data
+        assert data is not None
+        return Loader(
+            dataset, self.batch_size or data.batch, shuffle=data.shuffle, seed=self.seed
+        )
 
     def batches(self, count: int) -> Iterator[tuple[Leaf, ...]]:
         """`count` batches, going around the data as often as needed."""
@@ -163,6 +180,7 @@ class Subject:
 
     def loss(self, output: Output, target: Leaf) -> Output:
         """The case's loss with its arguments."""
+        __tracebackhide__ = True  # the line that a graph shows for the loss is the step's
         if self._loss is None:
             raise SubjectError(
                 f"case {self.case.name} has no loss; add `loss: cross_entropy` or another one"
@@ -172,6 +190,7 @@ class Subject:
     def forward(self, batch: tuple[Leaf, ...] | None = None) -> Output:
         """The op's result, or the model's scalar loss. The same seed every time: same dropout."""
         batch = self.batch if batch is None else batch
+        self._global_seeds()
         return self.framework.forward(lambda: self._forward(batch), seed=self.seed)
 
     def _forward(self, batch: tuple[Leaf, ...]) -> Output:
@@ -182,6 +201,7 @@ class Subject:
     def predict(self, *inputs: Leaf) -> Output:
         """The model's output on `inputs` (default: those of the batch)."""
         inputs = inputs or self.batch[:-1]
+        self._global_seeds()
         return self.framework.forward(lambda: self.model(*inputs), seed=self.seed)
 
     def value(self, output: Output) -> Array:
@@ -248,12 +268,19 @@ class Subject:
         held = self.model if first == "model" else self.framework.optimized(self.model)
         return factory(held, **{**spec.args, **changes})
 
-    def train_step(self, batch: tuple[Leaf, ...] | None = None) -> float:
-        """One update, as the case's step does it; the loss before the update."""
+    def train_step(
+        self, batch: tuple[Leaf, ...] | None = None, *, seed: int | None = None
+    ) -> float:
+        """One update, as the case's step does it; the loss before the update.
+
+        seed: of dropout; the subject's own if None, so that repeated steps drop the same.
+        """
         batch = self.batch if batch is None else batch
         optimizer = self.optimizer
+        self._global_seeds()
         loss = self.framework.forward(
-            lambda: self._train(self.model, batch, self.loss, optimizer), seed=self.seed
+            lambda: self._train(self.model, batch, self.loss, optimizer),
+            seed=self.seed if seed is None else seed,
         )
         return float(self.value(loss).reshape(()))
 

@@ -1,0 +1,15 @@
+"""The commands of `python -m gradcheck`: one module each, imported when it is asked for."""
+
+COMMANDS = {
+    "run": "run cases of a file, without pytest",
+    "train": "train the model of a case, after its checks",
+    "new": "write a plugin and its case, to start from",
+    "plugins": "list the plugins: where each comes from, what it brings, what failed",
+    "checks": "list the checks and their options",
+    "schema": "print the JSON Schema of case files, for editors",
+}
+"""Name of the module -> its line in the listing."""
+
+
+class Mistake(Exception):
+    """A user's mistake: place, cause and next step in one sentence."""

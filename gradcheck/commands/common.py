@@ -1,0 +1,28 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradcheck.registry import Registry
+
+
+def add_plugin_folder(parser: argparse.ArgumentParser) -> None:
+    """The option that says where the project's own plugins are."""
+    parser.add_argument(
+        "--plugins",
+        metavar="FOLDER",
+        action="append",
+        default=None,
+        help="folder of plugins (default: plugins); may be repeated",
+    )
+
+
+def registry_of(arguments: argparse.Namespace) -> Registry:
+    """The registry with the plugins of the given folders."""
+    from gradcheck import plugins
+
+    return plugins.load([Path(p) for p in arguments.plugins or ["plugins"]])

@@ -1,0 +1,93 @@
+"""Run the cases of a file, without pytest: FILE, FILE::CASE or FILE::CASE::CHECK. Exit status 1
+when a check fails, 2 when the file has errors or nothing matches."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradcheck.commands import Mistake
+from gradcheck.commands.common import add_plugin_folder, registry_of
+
+if TYPE_CHECKING:
+    from gradcheck.case import Case
+    from gradcheck.registry import Registry
+    from gradcheck.result import Result
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_plugin_folder(parser)
+    parser.add_argument("target", metavar="FILE[::CASE[::CHECK]]")
+    parser.add_argument("--seed", type=int, default=None, help="overrules the cases' own")
+    parser.add_argument("-v", "--verbose", action="store_true", help="every tensor of a failure")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from gradcheck.casefile import load_cases
+
+    file, _, rest = arguments.target.partition("::")
+    wanted_case, _, wanted_check = rest.partition("::")
+    path = Path(file)
+    if not path.is_file():
+        raise Mistake(f"{file}: there is no such file; name a YAML file of cases")
+    registry = registry_of(arguments)
+    loaded = load_cases(path, registry, Path.cwd())
+    for error in loaded.errors:
+        print(error)
+    selected = [
+        (case, check)
+        for case in loaded.cases
+        for check in case.checks
+        if wanted_case in ("", case.name) and wanted_check in ("", check)
+    ]
+    if not selected:
+        _nothing(arguments.target, loaded.cases, bool(loaded.errors))
+        return 2
+    outcomes = [_run_one(c, check, registry, arguments) for c, check in selected]
+    summary = {o: outcomes.count(o) for o in ("failed", "passed", "skipped", "xfailed")}
+    print(", ".join(f"{n} {outcome}" for outcome, n in summary.items() if n))
+    return 2 if loaded.errors else 1 if "failed" in outcomes else 0
+
+
+def _nothing(target: str, cases: tuple[Case, ...], has_errors: bool) -> None:
+    names = ", ".join(f"{c.name} ({', '.join(c.checks)})" for c in cases[:8])
+    if names:
+        raise Mistake(f"{target} matches no case; the file has: {names}")
+    if not has_errors:
+        raise Mistake(f"{target} has no cases; write one under `cases:`")
+
+
+def _run_one(case: Case, check: str, registry: Registry, arguments: argparse.Namespace) -> str:
+    from gradcheck.engine import run_check
+    from gradcheck.report.text import failure_text
+
+    title = f"{case.place.file}::{case.name}::{check}"
+    reason = case.skip_reason()
+    if reason is not None:
+        print(f"{title}  skipped: {reason}")
+        return "skipped"
+    started = time.perf_counter()
+    result = run_check(case, check, registry, seed=arguments.seed)
+    seconds = time.perf_counter() - started
+    outcome, note = judge(case, check, result)
+    if outcome == "failed":
+        seed = case.seed if arguments.seed is None else arguments.seed
+        print(failure_text(case, check, result, seed=seed, verbose=arguments.verbose, note=note))
+    else:
+        why = f": {result.reason}" if outcome == "skipped" else ""
+        print(f"{title}  {outcome}{why}  {seconds:.2f} s")
+    return outcome
+
+
+def judge(case: Case, check: str, result: Result) -> tuple[str, str | None]:
+    """The outcome under the case's `xfail`, and a sentence when an expected finding is missing."""
+    expected = [x.finding for x in case.xfail if x.check == check]
+    found = {f.code for f in result.findings}
+    missing = [code for code in expected if code not in found]
+    if missing:
+        from gradcheck.report.text import unexpected_pass
+
+        return "failed", unexpected_pass(missing, result)
+    return ("xfailed" if expected else result.outcome), None

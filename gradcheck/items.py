@@ -1,0 +1,195 @@
+"""The items of a run: one check of one case, or the errors of a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gradcheck.deadline import TimedOut, deadline
+from gradcheck.report.entry import PROPERTY, new_entry
+from gradcheck.report.text import Failure, error_text, failure_text, unexpected_pass
+from gradcheck.scale import cost
+from gradcheck.session import KEY
+
+if TYPE_CHECKING:
+    from gradcheck.case import Case
+    from gradcheck.registry import Registry
+    from gradcheck.result import Result
+
+
+class CheckFailed(Exception):
+    """Carries the failure text to `repr_failure`."""
+
+    def __init__(self, text: str, headline: str) -> None:
+        super().__init__(headline)
+        self.text = text
+        self.headline = headline
+
+
+class GradcheckItem(pytest.Item):
+    """What both kinds of items share: a JSON entry that travels with the report."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.entry: dict[str, Any] = {}
+
+    def start_entry(self, **values: Any) -> None:
+        self.entry = new_entry(self.nodeid, **values)
+        self.user_properties.append((PROPERTY, self.entry))
+
+    def cost(self, measured: float | None) -> float:
+        """Seconds that it will take; measured: what it took in an earlier run."""
+        return 0.0 if measured is None else measured
+
+    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
+        error = excinfo.value
+        if isinstance(error, CheckFailed):
+            return Failure(error.text, error.headline)
+        ours = excinfo.traceback.cut(path=__file__)  # without pytest's own calls
+        if len(ours):
+            excinfo.traceback = ours
+        return super().repr_failure(excinfo)
+
+
+class CaseItem(GradcheckItem):
+    """One check of one case."""
+
+    def __init__(self, *, case: Case, registry: Registry, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.case = case
+        self.registry = registry
+        self.check = self.name
+        self.session_of_checks = self.config.stash[KEY]
+        self.seed = self.session_of_checks.seed_of(case)
+        self.start_entry(
+            file=case.place.file,
+            line=case.place.line,
+            case=case.name,
+            check=self.check,
+            subject=case.subject_name,
+            framework=case.framework,
+            seed=self.seed,
+            yaml=case.place.text,
+        )
+
+    def cost(self, measured: float | None) -> float:
+        fields = self.registry.get("check", self.check).value.Options.model_fields
+        given = {name: field.default for name, field in fields.items()}
+        return cost(self.case, self.check, {**given, **self.case.checks[self.check]}, measured)
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int, str]:
+        # pytest would print the dots of a name as '::' if this were the end of the node id.
+        between = " :: " if "." in f"{self.case.name}{self.check}" else "::"
+        title = f"{self.case.name}{between}{self.check}"
+        return self.path, max(self.case.place.line - 1, 0), title
+
+    @property
+    def rerun(self) -> str:
+        """The part of the node id that re-runs this item from where pytest was started."""
+        path = self.session_of_checks.rerun_path(self.path)
+        return f"{path}::{self.case.name}::{self.check}"
+
+    def setup(self) -> None:
+        reason = self.case.skip_reason()
+        if reason is not None:
+            pytest.skip(reason)
+
+    def runtest(self) -> None:
+        started = time.perf_counter()
+        try:
+            result = self.run_check()
+            self.entry.update(result.to_json())
+        except BaseException:
+            self.entry["outcome"] = "error"
+            raise
+        finally:
+            self.entry["seconds"] = time.perf_counter() - started
+        self.ihook.pytest_gradcheck_result(
+            item=self, case=self.case, check=self.check, result=result
+        )
+        self.judge(result)
+
+    def run_check(self) -> Result:
+        from gradcheck.engine import run_check
+        from gradcheck.result import Finding, Result
+
+        limit = self.case.timeout
+        try:
+            with deadline(limit), self.session_of_checks.running(self.nodeid):
+                return run_check(self.case, self.check, self.registry, seed=self.seed)
+        except TimedOut as error:
+            finding = Finding(
+                code="timeout",
+                message=f"{self.check} took longer than the case's timeout of {limit:g} s",
+                where=error.where,
+                lines=(f"it was at {error.where}",) if error.where else (),
+                advice="raise `timeout`, or make the case smaller",
+            )
+            return Result(findings=(finding,))
+
+    def judge(self, result: Result) -> None:
+        """Turn the result into pytest's outcome."""
+        expected = [x for x in self.case.xfail if x.check == self.check]
+        found = {finding.code for finding in result.findings}
+        missing = [x.finding for x in expected if x.finding not in found]
+        verbose = self.config.option.verbose
+        if expected and not missing:
+            reasons = [x.reason for x in expected if x.reason]
+            self.entry["outcome"] = "xfailed"
+            self.entry["reason"] = "; ".join(reasons) or f"finding {expected[0].finding}"
+            pytest.xfail(self.entry["reason"])  # returns under --runxfail
+            self.entry["outcome"] = "failed"
+        note = unexpected_pass(missing, result) if missing else None
+        if result.outcome == "passed" and note is None:
+            return
+        if result.outcome == "skipped" and note is None:
+            pytest.skip(result.reason or "")
+        self.entry["outcome"] = "failed"
+        self.entry["reason"] = note
+        text = failure_text(
+            self.case,
+            self.check,
+            result,
+            seed=self.seed,
+            verbose=verbose > 1,
+            rerun=self.rerun,
+            note=note,
+        )
+        self.entry["text"] = text
+        headline = note or (result.findings[0].message if result.findings else result.reason or "")
+        raise CheckFailed(text, headline)
+
+
+class BadFileItem(GradcheckItem):
+    """The errors of a file of cases, all of them, each with its place."""
+
+    def __init__(self, *, errors: Sequence[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.errors = errors
+        self.add_marker("gradcheck")
+        self.start_entry(
+            file=self.nodeid.partition("::")[0],
+            line=getattr(errors[0], "line", 1),
+            findings=[
+                {
+                    "code": "bad_case_file",
+                    "message": str(getattr(e, "message", e)),
+                    "where": str(e).partition(": ")[0],
+                }
+                for e in errors
+            ],
+        )
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int, str]:
+        line = max(int(self.entry["line"] or 1) - 1, 0)
+        return self.path, line, f"errors in {self.path.name}"
+
+    def runtest(self) -> None:
+        self.entry["outcome"] = "error"
+        text = error_text(self.errors)
+        self.entry["text"] = text
+        raise CheckFailed(text, str(self.errors[0]))

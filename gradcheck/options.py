@@ -1,0 +1,193 @@
+"""One table of settings; the command line, the ini keys and the docs table are made of it.
+
+Precedence: command line > check > case > file defaults > ini > built-in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting. flag, ini: where it can be given, None where it cannot.
+
+    kind: 'switch' (true or false), 'text', 'number', 'path', 'list' (of words or paths relative to
+    pytest's rootdir; on the command line the flag is repeated).
+    """
+
+    name: str
+    flag: str | None
+    ini: str | None
+    kind: Literal["switch", "text", "number", "path", "list"]
+    default: Any
+    help: str
+    metavar: str | None = None
+
+
+OPTIONS = (
+    Option(
+        "on",
+        "--gradcheck",
+        None,
+        "switch",
+        False,
+        "run the gradient checks: of the YAML cases in the given paths, or without a path only "
+        "those under the ini key gradcheck_paths",
+    ),
+    Option(
+        "paths",
+        None,
+        "gradcheck_paths",
+        "list",
+        ("cases",),
+        "files and folders of YAML cases that --gradcheck runs when no path is given",
+    ),
+    Option(
+        "plugins",
+        None,
+        "gradcheck_plugins",
+        "list",
+        ("plugins",),
+        "folders whose name.py and name/__init__.py are loaded as gradcheck plugins",
+    ),
+    Option(
+        "seed",
+        "--gradcheck-seed",
+        "gradcheck_seed",
+        "number",
+        0,
+        "seed of initial values, data order and dropout; on the command line it overrules the "
+        "cases' own, in the ini file it serves cases that set none",
+        "N",
+    ),
+    Option(
+        "set",
+        "--gradcheck-set",
+        "gradcheck_set",
+        "list",
+        (),
+        "an option of a check, as in overfit.steps=200; on the command line it overrules the "
+        "cases' own, in the ini file it serves cases that set none",
+        "CHECK.OPTION=VALUE",
+    ),
+    Option(
+        "json",
+        "--gradcheck-json",
+        "gradcheck_json",
+        "path",
+        None,
+        "write one JSON entry per item; a run that is killed leaves what it finished in "
+        "PATH.partial",
+        "PATH",
+    ),
+    Option(
+        "html",
+        "--gradcheck-html",
+        "gradcheck_html",
+        "path",
+        None,
+        "write the report as one self-contained page",
+        "PATH",
+    ),
+    Option(
+        "baseline",
+        "--gradcheck-baseline",
+        "gradcheck_baseline",
+        "path",
+        None,
+        "compare with an earlier JSON report and fail on what got worse",
+        "FILE",
+    ),
+    Option(
+        "strict_plugins",
+        "--gradcheck-strict-plugins",
+        "gradcheck_strict_plugins",
+        "switch",
+        False,
+        "stop with an error when a plugin cannot be loaded, instead of failing only the cases that "
+        "need it",
+    ),
+)
+
+BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def dest(option: Option) -> str:
+    """The attribute of `config.option` that holds the command line's value."""
+    return f"gradcheck_{option.name}"
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every row of the table to pytest."""
+    group = parser.getgroup("gradcheck", "gradient checks of YAML cases")
+    for option in OPTIONS:
+        if option.flag is not None:
+            how: dict[str, Any] = {"metavar": option.metavar, "default": None}
+            if option.kind == "switch":
+                how = {"action": "store_true", "default": None}
+            elif option.kind == "number":
+                how["type"] = int
+            elif option.kind == "list":
+                how["action"] = "append"
+            group.addoption(option.flag, dest=dest(option), help=option.help, **how)
+        if option.ini is not None:
+            parser.addini(option.ini, option.help, type="args", default=None)
+
+
+def from_command_line(config: pytest.Config, name: str) -> Any:
+    """What the command line says, or None."""
+    return config.getoption(dest(BY_NAME[name]), default=None)
+
+
+def from_ini(config: pytest.Config, name: str) -> Any:
+    """What the ini file says, or None. Raises pytest.UsageError for a value of the wrong kind."""
+    option = BY_NAME[name]
+    words: list[str] | None = None if option.ini is None else config.getini(option.ini)
+    if not words:  # pytest 7 answers [] for a key that is absent, whatever its default
+        return None
+    if option.kind == "list":
+        return words
+    text = " ".join(str(word) for word in words)
+    if option.kind == "switch":
+        truth = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+        if text.lower() not in truth:
+            raise wrong(option, text, "true or false")
+        return truth[text.lower()]
+    if option.kind == "number":
+        try:
+            return int(text)
+        except ValueError:
+            raise wrong(option, text, "a whole number") from None
+    return text
+
+
+def wrong(option: Option, text: str, wanted: str) -> Exception:
+    import pytest
+
+    return pytest.UsageError(f"ini key {option.ini} is {text!r}; it must be {wanted}")
+
+
+def value(config: pytest.Config, name: str) -> Any:
+    """The setting: command line, else ini, else built-in."""
+    for found in (from_command_line(config, name), from_ini(config, name)):
+        if found is not None:
+            return found
+    return BY_NAME[name].default
+
+
+def table() -> str:
+    """The settings as a Markdown table, for the docs."""
+    rows = ["| command line | ini key | default | what it does |", "|---|---|---|---|"]
+    for o in OPTIONS:
+        flag = "" if o.flag is None else f"`{o.flag}{'=' + o.metavar if o.metavar else ''}`"
+        ini = "" if o.ini is None else f"`{o.ini}`"
+        default = {"switch": "off", "list": " ".join(o.default or ())}.get(o.kind, o.default)
+        rows.append(
+            f"| {flag} | {ini} | {f'`{default}`' if default not in (None, '') else ''} | {o.help} |"
+        )
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,67 @@
+"""The HTML report: the JSON document inside one page that loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from gradcheck.report.entry import number
+
+SCRIPTS = ("figures.js", "graph.js", "page.js")
+
+
+def write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write the page for a JSON report (`jsonfile.document` or what `jsonfile.read` returns)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(document), encoding="utf-8")
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """The whole page as text."""
+    folder = files("gradcheck.report")
+    text = folder.joinpath("page.html").read_text(encoding="utf-8")
+    script = "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
+    for mark, content in (
+        ("/*STYLE*/", folder.joinpath("page.css").read_text(encoding="utf-8")),
+        ("/*SCRIPT*/", script),
+        ("/*DATA*/", embedded(document)),
+    ):
+        before, found, after = text.partition(mark)
+        assert found, f"page.html has no {mark}"
+        text = before + content + after
+    return text
+
+
+def embedded(document: Mapping[str, Any]) -> str:
+    """The report as JSON that can stand in a script element: no '<' can end it."""
+    items = [{**item, "figures": compact(item["figures"])} for item in document["items"]]
+    text = json.dumps({**document, "items": items}, ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def compact(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Heat maps as decimal logarithms with one digit: a tenth of the text, nothing to be seen
+    of the loss. An error of zero, and one that is no number, stay apart as null and 'nan'."""
+    heatmaps = figures.get("heatmap")
+    if not isinstance(heatmaps, Mapping):
+        return dict(figures)
+    shrunk = {
+        name: {
+            "shape": heat["shape"],
+            "log10": [[tenths(number(v)) for v in row] for row in heat["relative_error"]],
+        }
+        for name, heat in heatmaps.items()
+    }
+    return {**figures, "heatmap": shrunk}
+
+
+def tenths(error: float | None) -> float | str | None:
+    if error is None or math.isnan(error):
+        return "nan"
+    if error == 0:
+        return None
+    return 9.0 if math.isinf(error) else round(math.log10(abs(error)), 1)

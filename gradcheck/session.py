@@ -1,0 +1,281 @@
+"""One run of gradient checks inside pytest: which files are collected, and with which names.
+
+Registered only when the command line asks for gradient checks. The registry is built when the first
+case file is collected: before that neither numpy, yaml, pydantic nor a plugin is imported.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gradcheck import options, scale
+from gradcheck.report.live import Live, live_on_terminal
+from gradcheck.yamlfiles import is_yaml, looks_like_cases
+
+if TYPE_CHECKING:
+    from gradcheck.case import Case
+    from gradcheck.registry import Registry
+
+KEY = pytest.StashKey["Session"]()
+
+
+class Session:
+    """What the collectors and items of one run share. on: whether --gradcheck was given."""
+
+    def __init__(self, config: pytest.Config, *, on: bool) -> None:
+        self.config = config
+        self.on = on
+        config.stash[KEY] = self
+        self.case_paths = [config.rootpath / p for p in options.value(config, "paths")]
+        self.plugin_folders = [config.rootpath / p for p in options.value(config, "plugins")]
+        self.only_cases = on and config.args_source is not pytest.Config.ArgsSource.ARGS
+        """--gradcheck without a path: the cases under gradcheck_paths and nothing else."""
+        self.ini_seed = options.from_ini(config, "seed") or 0
+        self.below = parse_settings(options.from_ini(config, "set"))
+        self.above = parse_settings(options.from_command_line(config, "set"))
+        self.cases_alone = self.only_cases or all(self.is_case_path(a) for a in config.args)
+        """Whether no unit test is collected: then the order is ours."""
+        if self.cases_alone:
+            scale.hand_out_singly(config)
+        if self.only_cases:
+            config.args = self.default_arguments()
+        self.live: Live | None = None
+        self._registries: dict[tuple[int, ...], Registry] = {}
+
+    def is_case_path(self, argument: str) -> bool:
+        """Whether a command-line argument is a YAML file, or in the folders of cases."""
+        path = Path(self.config.invocation_params.dir, argument.partition("::")[0])
+        return is_yaml(path) or any(f == path or f in path.parents for f in self.case_paths)
+
+    def default_arguments(self) -> list[str]:
+        """Paths to collect when none is given. Raises pytest.UsageError when there is none."""
+        existing = [p for p in self.case_paths if p.exists()]
+        if not existing:
+            wanted = ", ".join(str(p) for p in options.value(self.config, "paths"))
+            raise pytest.UsageError(
+                f"--gradcheck found no cases: {wanted} (ini key gradcheck_paths) does not exist "
+                f"in {self.config.rootpath}; create it, or name a file or folder: "
+                "pytest --gradcheck PATH"
+            )
+        plugins = [p for p in self.plugin_folders if p.is_dir()]
+        return [str(p) for p in [*existing, *plugins]]
+
+    # --- collecting -------------------------------------------------------------------------
+
+    @pytest.hookimpl
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        if not self.only_cases or collection_path.is_dir() or is_yaml(collection_path):
+            return None
+        if self.in_plugin_folder(collection_path) and not is_test(collection_path):
+            return None
+        return True
+
+    @pytest.hookimpl
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> pytest.Collector | None:
+        from gradcheck.collect import CaseFile, PluginFile
+
+        if is_yaml(file_path):
+            if parent.session.isinitpath(file_path) or (self.on and self.has_cases(file_path)):
+                return CaseFile.from_parent(parent, path=file_path)
+        elif self.on and file_path.suffix == ".py" and self.in_plugin_folder(file_path):
+            # Not below `parent`: pytest imports the __init__.py of a package before it runs what is
+            # below it, and the plugin is already loaded under another name.
+            return PluginFile.from_parent(parent.session, path=file_path)
+        return None
+
+    def has_cases(self, path: Path) -> bool:
+        """Whether a YAML file that was only met in a folder is a file of cases.
+
+        Below gradcheck_paths a file that cannot be told is one, so that its fault is reported.
+        """
+        own = any(folder == path or folder in path.parents for folder in self.case_paths)
+        return looks_like_cases(path, in_doubt=own)
+
+    def in_plugin_folder(self, path: Path) -> bool:
+        return any(folder in path.parents for folder in self.plugin_folders)
+
+    @pytest.hookimpl
+    def pytest_sessionstart(self) -> None:
+        if not hasattr(self.config, "workerinput"):
+            self.live = live_on_terminal()  # here, where stderr is not captured
+
+    def running(self, text: str) -> AbstractContextManager[None]:
+        """Around the work of an item: a sign of life on a terminal."""
+        return nullcontext() if self.live is None else self.live.running(text)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        from gradcheck.items import GradcheckItem
+
+        for registry in self._registries.values():
+            reject_unknown([*self.below.items(), *self.above.items()], registry)
+        for order, item in enumerate(items):
+            if isinstance(item, GradcheckItem):
+                item.entry["order"] = order
+        workers = scale.worker_count(self.config)
+        if workers and self.cases_alone:
+            durations = self.config.workerinput.get("gradcheck_durations", {})  # type: ignore[attr-defined]
+            costs = [
+                item.cost(durations.get(item.nodeid)) if isinstance(item, GradcheckItem) else 0.0
+                for item in items
+            ]
+            items[:] = scale.deal(items, costs, workers)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """xdist: every worker must order by the same figures, on whatever machine it is."""
+        node.workerinput["gradcheck_durations"] = scale.read_durations(self.config)
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        output = getattr(self.config, "workeroutput", None)
+        if output is not None:
+            output["gradcheck_plugin_failures"] = self.failures
+
+    # --- names ------------------------------------------------------------------------------
+
+    def registry_for(self, collector: pytest.Collector) -> Registry:
+        """The registry for the cases of a file: all plugins and the conftest files above it."""
+        hook = collector.ihook.pytest_gradcheck_configure
+        key = tuple(sorted(id(impl.plugin) for impl in hook.get_hookimpls()))
+        if key not in self._registries:
+            registry = self.load_plugins()
+            if key:
+                self.ask_conftests(hook, registry)
+            scale.cap_threads(self.config)
+            self._registries[key] = registry
+        return self._registries[key]
+
+    def ask_conftests(self, hook: Any, registry: Registry) -> None:
+        """The third door: names that conftest files contribute for the cases below them."""
+        from gradcheck.provenance import where_raised
+
+        try:
+            hook(config=self.config, register=ConftestRegister(registry))
+        except Exception as error:
+            files = [getattr(impl.plugin, "__file__", None) for impl in hook.get_hookimpls()]
+            places = [where_raised(error, file) for file in files]
+            # The file that the error came through has another line than its first.
+            place = next((p for p in places if not p.endswith(":1")), places[0])
+            registry.fail(
+                "conftest",
+                place,
+                f"pytest_gradcheck_configure raised {type(error).__name__}: {error}; "
+                "mend this line, what it registered before is kept",
+            )
+
+    def load_plugins(self) -> Registry:
+        from gradcheck.plugins import load
+
+        return load(self.plugin_folders)
+
+    def load_plugins_strictly(self) -> None:
+        """Under --gradcheck-strict-plugins, once and before anything is collected."""
+        from gradcheck.plugins import PluginError, load
+
+        try:
+            load(self.plugin_folders, strict=True)
+        except PluginError as error:
+            raise pytest.UsageError(f"--gradcheck-strict-plugins: {error}") from None
+
+    @property
+    def failures(self) -> list[str]:
+        """Sentences about plugins that could not be loaded."""
+        found = [f for registry in self._registries.values() for f in registry.failures]
+        return list(dict.fromkeys(found))
+
+    # --- settings ---------------------------------------------------------------------------
+
+    def seed_of(self, case: Case) -> int:
+        """Command line > case (or its file's defaults) > ini > built-in."""
+        given = options.from_command_line(self.config, "seed")
+        if given is not None:
+            return int(given)
+        return case.seed if "seed" in case.model_fields_set else self.ini_seed
+
+    def with_settings(self, case: Case) -> Case:
+        """The case with the check options that the ini file and the command line set."""
+        if not self.below and not self.above:
+            return case
+        checks = {
+            name: {**self.below.get(name, {}), **given, **self.above.get(name, {})}
+            for name, given in case.checks.items()
+        }
+        return case.model_copy(update={"checks": checks})
+
+    def rerun_path(self, path: Path) -> str:
+        """`path` as one would type it in the folder where pytest was started."""
+        try:
+            return Path(os.path.relpath(path, self.config.invocation_params.dir)).as_posix()
+        except ValueError:  # another drive
+            return str(path)
+
+
+def is_test(path: Path) -> bool:
+    """Whether pytest's default would take the file for a test module."""
+    return path.stem.startswith("test_") or path.stem.endswith("_test")
+
+
+class ConftestRegister:
+    """`register.model("name", Model)`: one function for each kind of thing."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __getattr__(self, kind: str) -> Any:
+        from gradcheck.plugins import registrar
+        from gradcheck.registry import KINDS
+
+        if kind not in KINDS:
+            raise AttributeError(
+                f"nothing of kind {kind!r} can be registered; {', '.join(KINDS)} can"
+            )
+        return registrar(self._registry, kind, "conftest")
+
+
+def reject_unknown(settings: list[tuple[str, dict[str, Any]]], registry: Registry) -> None:
+    """Stop the run when a setting is for a check or an option that there is not."""
+    import difflib
+
+    for name, given in settings:
+        if name not in registry.names("check"):
+            raise pytest.UsageError(f"gradcheck_set: {registry.unknown('check', name)}")
+        known = list(registry.get("check", name).value.Options.model_fields)
+        for option in given:
+            if option not in known:
+                close = difflib.get_close_matches(option, known, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known)}"
+                raise pytest.UsageError(
+                    f"gradcheck_set: {name}.{option}: check {name} has no such option; {hint}"
+                )
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, dict[str, Any]]:
+    """['overfit.steps=200'] as {'overfit': {'steps': 200}}; values are JSON, else text.
+
+    Raises pytest.UsageError for anything else.
+    """
+    import json
+
+    found: dict[str, dict[str, Any]] = {}
+    for setting in settings or ():
+        name, equals, text = setting.partition("=")
+        check, dot, option = name.partition(".")
+        if not (equals and dot and check and option):
+            raise pytest.UsageError(
+                f"--gradcheck-set got {setting!r}; write CHECK.OPTION=VALUE, "
+                "as in overfit.steps=200"
+            )
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        found.setdefault(check, {})[option] = value
+    return found

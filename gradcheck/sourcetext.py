@@ -1,0 +1,67 @@
+"""The statement that stands on a line of user code, and what it calls a tensor there."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+
+LONGEST = 100
+WAYS_OUT = ("data", "numpy", "detach", "item", "tolist", "_data")
+
+
+@functools.lru_cache(maxsize=256)
+def _tree(source: str) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def statement(file: str, line: int) -> ast.stmt | None:
+    """The innermost statement that covers the line; for one with a body, only its head counts."""
+    tree = _tree("".join(linecache.getlines(file)))
+    best: ast.stmt | None = None
+    for node in ast.walk(tree) if tree is not None else ():
+        if not isinstance(node, ast.stmt):
+            continue
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        body = getattr(node, "body", None)
+        last = body[0].lineno - 1 if body else (node.end_lineno or node.lineno)
+        if first <= line <= max(last, first) and (best is None or node.lineno >= best.lineno):
+            best = node
+    return best
+
+
+def text_of(file: str, line: int) -> str:
+    """The statement in one line, as it is written; the bare line where it cannot be parsed."""
+    node = statement(file, line)
+    if node is None or getattr(node, "body", None):
+        text = linecache.getline(file, line).strip()
+    else:
+        lines = linecache.getlines(file)[node.lineno - 1 : node.end_lineno]
+        text = " ".join(part.strip() for part in lines)
+    return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
+
+
+def name_in(file: str, line: int) -> str | None:
+    """What the line calls the tensor whose values it takes: `logits` in `logits.data.reshape()`."""
+    node = statement(file, line)
+    parts = list(ast.walk(node)) if node is not None else []
+    ways = [p for p in parts if isinstance(p, ast.Attribute) and p.attr in WAYS_OUT]
+    for part in ways:  # of `h.data.tolist()` the innermost: `h`
+        if not any(other in ways for other in ast.walk(part.value)):
+            return ast.unparse(part.value)
+    for part in parts:
+        if isinstance(part, ast.Call) and ast.unparse(part.func) == "float" and part.args:
+            return ast.unparse(part.args[0])
+    return None
+
+
+def target_of(file: str, line: int) -> str | None:
+    """The name that the statement on the line assigns to: `h` in `h = self.fc(x)`."""
+    node = statement(file, line)
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target = node.targets[0]
+        return ast.unparse(target) if isinstance(target, (ast.Name, ast.Attribute)) else None
+    return None

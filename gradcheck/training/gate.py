@@ -1,0 +1,56 @@
+"""Before the first update: the case's own checks. Training a broken model wastes the time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gradcheck.case import Case
+from gradcheck.engine import run_check
+from gradcheck.registry import Registry
+from gradcheck.report.text import failure_text
+
+BUDGET_SECONDS = 20.0
+"""No check is begun after this; the last ones are then named as not run."""
+
+QUICK_FIRST = ("graph", "init", "alignment", "loader", "updates", "causality", "overfit")
+"""The cheap ones, and what they tell most often; the other checks of the case follow."""
+
+
+@dataclass
+class Verdict:
+    """failed: the failure text of each red check. not_run: those for which no time was left."""
+
+    passed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    not_run: list[str] = field(default_factory=list)
+
+
+def examine(
+    case: Case,
+    registry: Registry,
+    *,
+    seed: int | None = None,
+    budget: float = BUDGET_SECONDS,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Verdict:
+    """Run the checks of the case, quick ones first. A failure that the case expects is one here."""
+    verdict = Verdict()
+    started = time.perf_counter()
+    order = sorted(
+        case.checks, key=lambda n: QUICK_FIRST.index(n) if n in QUICK_FIRST else len(QUICK_FIRST)
+    )
+    for name in order:
+        if time.perf_counter() - started > budget:
+            verdict.not_run.append(name)
+            continue
+        begun = time.perf_counter()
+        result = run_check(case, name, registry, seed=seed)
+        if result.outcome == "failed":
+            used = case.seed if seed is None else seed
+            verdict.failed.append(failure_text(case, name, result, seed=used, verbose=False))
+        elif result.outcome == "passed":
+            verdict.passed.append(name)
+        tell(f"  {name:18} {result.outcome:8} {time.perf_counter() - begun:.1f} s")
+    return verdict

@@ -1,0 +1,7 @@
+"""What all tests share."""
+
+from tests.project import everything_imported, project
+
+__all__ = ["everything_imported", "project"]
+
+pytest_plugins = "pytester"

@@ -1,0 +1,101 @@
+"""gradcheck serves another framework where `tinytorch` is not there, or is somebody else's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+CASES = """
+schema: 1
+cases:
+  right: {framework: oddgrad, op: tanh, inputs: {x: [3, 4]}, checks: [gradient]}
+  wrong: {framework: oddgrad, op: wrong_tanh, inputs: {x: [3, 4]}, checks: [gradient]}
+  bundled: {op: relu, inputs: {x: [3, 4]}, checks: [gradient]}
+"""
+
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tinytorch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def absent(folder: Path) -> None:
+    (folder / "sitecustomize.py").write_text(BLOCKED)
+
+
+def foreign(folder: Path) -> None:
+    (folder / "tinytorch").mkdir()
+    (folder / "tinytorch" / "__init__.py").write_text("class Tensor:\n    'of another package'\n")
+
+
+def raises(folder: Path) -> None:
+    (folder / "tinytorch").mkdir()
+    (folder / "tinytorch" / "__init__.py").write_text("raise RuntimeError('needs a GPU')\n")
+
+
+SAYS = {
+    absent: "no package tinytorch can be imported; reinstall pytest-gradcheck",
+    foreign: "does not give gradcheck's bundled framework (ImportError: cannot import name 'OPS'",
+    raises: "(RuntimeError: needs a GPU); uninstall or rename that package",
+}
+
+
+@pytest.fixture(params=SAYS, ids=lambda f: f.__name__)
+def project(request, tmp_path):
+    first = tmp_path / "first"
+    first.mkdir()
+    request.param(first)
+    (tmp_path / "cases.yaml").write_text(CASES)
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "odd.py").write_text("from adapter import *\n")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join([str(first), str(HERE)])
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return request.param, run
+
+
+def test_cases_of_another_framework_run_and_the_bundled_ones_say_why_not(project):
+    what, run = project
+    done = run("-m", "gradcheck", "run", "cases.yaml")
+    assert "Traceback" not in done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("cases.yaml::right::gradient  passed") for line in lines)
+    assert any("wrong::gradient  FAILED" in line for line in lines)
+    (about,) = [line for line in lines if line.startswith("cases.yaml:6:")]
+    assert "no framework is called 'tinytorch'" in about
+    assert SAYS[what] in about
+    assert done.returncode == 2
+
+
+def test_pytest_runs_them_too(project):
+    what, run = project
+    done = run("-m", "pytest", "--gradcheck", "-q", "-p", "no:cacheprovider", "cases.yaml")
+    assert "2 failed, 1 passed" in done.stdout
+    assert SAYS[what] in " ".join(done.stdout.split())
+
+
+def test_the_plugins_are_listed_with_what_failed(project):
+    what, run = project
+    done = run("-m", "gradcheck", "plugins")
+    assert done.returncode == 1
+    assert SAYS[what] in done.stdout
+    assert "framework:  oddgrad" in done.stdout

@@ -1,0 +1,281 @@
+"""The adapter of PyTorch: the same cases, the same findings, on torch modules."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from gradcheck import hookimpl  # noqa: E402
+from gradcheck.testing import Kit  # noqa: E402
+
+F = nn.functional
+
+
+class Wrong(torch.autograd.Function):
+    """x squared; the factor 2 is missing."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * x
+
+
+class Two(nn.Module):
+    """What the models have in common: digits -> logits; subclasses say what is between."""
+
+    def __init__(self, hidden=16):
+        super().__init__()
+        self.first = nn.Linear(64, hidden)
+        self.second = nn.Linear(hidden, 10)
+        self.register_buffer("scale", torch.ones(hidden))
+
+    def forward(self, x):
+        return self.second(self.between(self.first(x.reshape(len(x), 64))))
+
+    def between(self, h):
+        return torch.tanh(h * self.scale)
+
+
+class Detached(Two):
+    def between(self, h):
+        return torch.tanh(h.detach())
+
+
+class Data(Two):
+    def between(self, h):
+        return torch.tanh(h.data)
+
+
+class Rebuilt(Two):
+    def between(self, h):
+        return torch.tensor(torch.tanh(h), requires_grad=True)
+
+
+class NoGrad(Two):
+    def between(self, h):
+        with torch.no_grad():
+            return torch.tanh(h)
+
+
+class ThroughNumpy(Two):
+    def between(self, h):
+        values = np.tanh(h.detach().numpy())
+        return torch.from_numpy(values)
+
+
+class ThroughNumbers(Two):
+    def between(self, h):
+        rows = torch.tanh(h).tolist()
+        return torch.tensor(rows, dtype=h.dtype)
+
+
+class Squares(Two):
+    def between(self, h):
+        return Wrong.apply(h)
+
+
+class Hidden(Two):
+    def __init__(self):
+        super().__init__()
+        self.more = [nn.Linear(16, 16)]
+
+    def between(self, h):
+        return torch.tanh(self.more[0](h))
+
+
+class Frozen(Two):
+    def __init__(self):
+        super().__init__()
+        self.first.requires_grad_(False)
+
+
+class Norm(Two):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(16)
+        self.drop = nn.Dropout(0.2)
+
+    def between(self, h):
+        return self.drop(torch.relu(self.norm(h)))
+
+
+class Characters(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(28, 8)
+        self.lstm = nn.LSTM(8, 12, batch_first=True)
+        self.head = nn.Linear(12, 28)
+
+    def forward(self, ids):
+        return self.head(self.lstm(self.embedding(ids))[0])
+
+
+MODELS = (Two, Detached, Data, Rebuilt, NoGrad, ThroughNumpy, ThroughNumbers, Squares, Hidden)
+MODELS += (Frozen, Norm, Characters)
+
+
+class Plugin:
+    @hookimpl
+    def gradcheck_models(self, register):
+        for model in MODELS:
+            register(model.__name__, model, framework="pytorch")
+
+    @hookimpl
+    def gradcheck_ops(self, register):
+        register("softmax", F.softmax, framework="pytorch")
+        register("gelu", F.gelu, framework="pytorch")
+        register("wrong", Wrong.apply, framework="pytorch")
+
+
+@pytest.fixture
+def kit():
+    kit = Kit()
+    kit.register(Plugin(), "models")
+    assert kit.failures == []
+    return kit
+
+
+DIGITS = """
+framework: pytorch
+model: {model}
+data: {{name: digits, batch: 16}}
+loss: cross_entropy
+optimizer: {{name: adam, lr: 0.02}}
+checks: {checks}
+"""
+
+
+def run(kit, model, checks="[graph, gradient, overfit, updates]"):
+    return kit.run_case(DIGITS.format(model=model, checks=checks))
+
+
+def codes(result):
+    return [finding.code for finding in result.findings]
+
+
+@pytest.mark.parametrize("model", ["Two", "Norm"])
+def test_a_right_model_passes(kit, model):
+    checks = "[graph, gradient, overfit, updates, init, determinism, batch_independence]"
+    results = run(kit, model, checks)
+    assert {n: (r.outcome, codes(r)) for n, r in results.items()} == dict.fromkeys(
+        results, ("passed", [])
+    )
+
+
+def test_an_lstm_on_ids_passes(kit):
+    results = kit.run_case(
+        """
+        framework: pytorch
+        model: Characters
+        data: {name: char_sequences, batch: 3, length: 6, samples: 12}
+        loss: sequence_cross_entropy
+        optimizer: {name: sgd, lr: 0.5}
+        checks: [graph, gradient, updates, causality, alignment]
+        """
+    )
+    assert {n: c for n, r in results.items() if (c := codes(r))} == {}
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "args"),
+    [("softmax", "{input: [3, 4]}", "{dim: 1}"), ("gelu", "{x: [2, 5]}", "{}")],
+)
+def test_a_right_op_passes(kit, op, inputs, args):
+    result = kit.run_case(f"framework: pytorch\nop: {op}\ninputs: {inputs}\nargs: {args}")
+    assert codes(result["gradient"]) == []
+
+
+def test_a_wrong_backward_is_found(kit):
+    result = kit.run_case("framework: pytorch\nop: wrong\ninputs: {x: [3, 4]}")["gradient"]
+    assert codes(result)[0] == "wrong_gradient"
+    assert np.isclose(result.findings[0].analytic / result.findings[0].numeric, 0.5)
+
+
+def test_a_wrong_backward_inside_a_model_names_what_lies_before_it(kit):
+    result = run(kit, "Squares", "[gradient]")["gradient"]
+    assert {f.parameter for f in result.findings} <= {"first.weight", "first.bias"}
+    assert codes(result)
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        ("Detached", "return torch.tanh(h.detach())"),
+        ("Data", "return torch.tanh(h.data)"),
+        ("Rebuilt", "return torch.tensor(torch.tanh(h), requires_grad=True)"),
+        ("NoGrad", "return torch.tanh(h)"),
+        ("ThroughNumpy", "values = np.tanh(h.detach().numpy())"),
+        ("ThroughNumbers", "rows = torch.tanh(h).tolist()"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:To copy construct from a tensor")
+def test_a_cut_is_traced_to_its_line(kit, model, line):
+    result = run(kit, model, "[graph]")["graph"]
+    assert codes(result) == ["cut"]
+    (finding,) = result.findings
+    text = "\n".join([finding.message, *finding.lines])
+    assert line in text
+    assert "first.weight" in text
+    with open(__file__) as file:
+        lines = file.read().splitlines()
+    number = int(finding.where.rpartition(":")[2])
+    assert lines[number - 1].strip() == line
+
+
+def test_a_module_in_a_plain_list_is_missed_by_parameters(kit):
+    results = run(kit, "Hidden", "[graph, updates]")
+    assert "not_in_parameters" in codes(results["graph"])
+    assert "not_in_optimizer" in codes(results["updates"])
+
+
+def test_a_frozen_layer_does_not_move(kit):
+    results = run(kit, "Frozen", "{graph: {frozen: ['first.*']}, updates: {frozen: ['first.*']}}")
+    assert {n: codes(r) for n, r in results.items()} == {"graph": [], "updates": []}
+
+
+def test_a_tinytorch_model_has_pytorch_for_a_reference():
+    class Same:
+        @hookimpl
+        def gradcheck_models(self, register):
+            register("logistic", Reference, framework="pytorch")
+
+    class Reference(nn.Module):
+        def __init__(self, features, classes):
+            super().__init__()
+            self.linear = nn.Linear(features, classes)
+
+        def forward(self, x):
+            return self.linear(x)
+
+    kit = Kit()
+    kit.register(Same(), "same")
+    result = kit.run_case(
+        """
+        model: logistic
+        args: {features: 4, classes: 3}
+        data: {name: iris, batch: 16}
+        loss: cross_entropy
+        checks: {reference: {framework: pytorch}}
+        """
+    )["reference"]
+    assert codes(result) == []
+    assert result.measurements["worst_relative_error"] < 1e-10
+
+
+def test_without_torch_the_case_says_so(monkeypatch, kit):
+    import sys
+
+    from gradcheck.registry import UnknownName
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [m for m in sys.modules if m.startswith("gradcheck_plugins.pytorch.")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(UnknownName, match=r"framework 'pytorch' of plugin pytorch .* torch"):
+        kit.registry.framework("pytorch")

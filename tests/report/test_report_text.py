@@ -1,0 +1,218 @@
+"""The failure text, pinned; the terminal section; annotations; curves in a line."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+
+from gradcheck.case import Case, Place
+from gradcheck.report.annotations import annotation_lines
+from gradcheck.report.entry import new_entry
+from gradcheck.report.live import Live
+from gradcheck.report.plots import sparkline
+from gradcheck.report.terminal import summary_lines
+from gradcheck.report.text import failure_text
+from gradcheck.result import Finding, Result
+
+YAML = """\
+  shakespeare_gpt:
+    model: gpt
+    data: {name: shakespeare, batch: 4}
+    checks:
+      graph:
+"""
+CASE = Case(
+    name="shakespeare_gpt",
+    model="gpt",
+    place=Place(file="cases/shakespeare.yaml", line=14, text=YAML),
+)
+CUT = Finding(
+    code="cut",
+    message="38 of 38 parameters get no gradient from the loss",
+    lines=(
+        "the graph is cut at train.py:41   logits_2d = Tensor(logits.data.reshape(-1, vocab))",
+        "`logits` was made at model.py:88 by linear; upstream: token_embedding.weight, ... (38)",
+    ),
+    advice="use a Tensor operation instead: logits.reshape(-1, vocab)",
+)
+
+
+def test_the_text_of_a_failure() -> None:
+    text = failure_text(CASE, "graph", Result(findings=(CUT,)), seed=0)
+    assert text == (
+        "cases/shakespeare.yaml:14  shakespeare_gpt::graph  FAILED\n"
+        "  38 of 38 parameters get no gradient from the loss\n"
+        "     the graph is cut at train.py:41   "
+        "logits_2d = Tensor(logits.data.reshape(-1, vocab))\n"
+        "     `logits` was made at model.py:88 by linear; "
+        "upstream: token_embedding.weight, ... (38)\n"
+        "  use a Tensor operation instead: logits.reshape(-1, vocab)\n"
+        "  14 |   shakespeare_gpt:\n"
+        "  15 |     model: gpt\n"
+        "  16 |     data: {name: shakespeare, batch: 4}\n"
+        "  17 |     checks:\n"
+        "  18 |       graph:\n"
+        '  re-run: pytest --gradcheck "cases/shakespeare.yaml::shakespeare_gpt::graph" '
+        "--gradcheck-seed 0"
+    )
+
+
+def many(count: int, lines: int = 4) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            code="wrong_gradient",
+            message=f"finding {i}",
+            lines=tuple(f"line {k}" for k in range(lines)),
+            advice=f"advice {i}",
+        )
+        for i in range(count)
+    )
+
+
+LONG = Place(
+    file="a.yaml", line=3, text="\n".join(f"    k{i}: 1" for i in range(30)) + "\n    graph: {}"
+)
+
+
+@pytest.mark.parametrize("findings", [many(1, 60), many(2, 8), many(40), many(40, 0), many(3)])
+@pytest.mark.parametrize("place", [LONG, CASE.place])
+@pytest.mark.parametrize("figures", [{}, {"loss_curve": {"steps": [1, 2], "loss": [2.0, 1.0]}}])
+def test_never_more_than_twenty_lines_first_and_last_as_always(findings, place, figures) -> None:
+    case = CASE.model_copy(update={"place": place})
+    result = Result(findings=findings, figures=figures, notes=("a", "b", "c", "d"))
+    lines = failure_text(case, "graph", result, seed=3).splitlines()
+    assert len(lines) <= 20
+    assert lines[0] == f"{place.file}:{place.line}  shakespeare_gpt::graph  FAILED"
+    assert lines[1] == "  finding 0"
+    assert "  advice 0" in lines
+    assert any(line.strip().endswith(("graph:", "graph: {}")) for line in lines)
+    assert lines[-1].startswith("  re-run: pytest --gradcheck ")
+    said = "\n".join(lines)
+    if len(findings) > 3:
+        assert "more findings; -vv shows all" in said
+    everything = failure_text(case, "graph", result, seed=3, verbose=True)
+    for finding in findings:
+        assert f"  {finding.message}\n" in everything
+
+
+def test_what_is_left_out_is_counted() -> None:
+    lines = failure_text(CASE, "graph", Result(findings=many(40, 0)), seed=0).splitlines()
+    shown = sum(line.startswith("  finding") for line in lines)
+    (rest,) = [line for line in lines if "more finding" in line]
+    assert rest == f"  and {40 - shown} more findings; -vv shows all"
+
+
+def test_a_name_that_a_shell_would_change_is_quoted_otherwise() -> None:
+    case = CASE.model_copy(update={"place": Place(file="my $cases/a b.yaml", line=1)})
+    last = failure_text(case, "graph", Result(findings=(CUT,)), seed=0).splitlines()[-1]
+    assert "--gradcheck 'my $cases/a b.yaml::shakespeare_gpt::graph' --gradcheck-seed" in last
+
+
+def test_a_curve_in_a_line() -> None:
+    assert sparkline([0.0, 1.0, 2.0]) == "▁▅█"
+    assert sparkline([2.31, 2.30, 2.29]) == "███"  # hardly changes: flat
+    assert sparkline([-1.0, 0.0]) == "▁█"
+    assert sparkline([0.0, 0.0]) == "▁▁"
+    assert sparkline([0.1, float("nan"), float("inf"), 2.0]) == "▁!!█"
+    assert sparkline([None, float("nan")]) == "!!"
+    assert sparkline([]) == ""
+    long = sparkline([float(i) for i in range(1000)], width=16)
+    assert len(long) == 16
+    assert (long[0], long[-1]) == ("▁", "█")
+
+
+def entries() -> list[dict]:
+    return [
+        new_entry(
+            "a.yaml::x::gradient",
+            check="gradient",
+            case="x",
+            line=4,
+            seconds=0.5,
+            measurements={
+                "worst_relative_error": 3e-11,
+                "worst_at": "w",
+                "entries": 1234,
+                "tensors": {"w": {"error": 3e-11, "entries": 6}, "bias": {"error": 0.0}},
+            },
+        ),
+        new_entry(
+            "a.yaml::y::gradient",
+            check="gradient",
+            case="y",
+            outcome="failed",
+            seconds=2.0,
+            findings=[
+                {"code": "sign", "message": "50% wrong: w, b", "relative_error": 0.25}
+                | {"parameter": "layers.0.weight"}
+            ],
+            line=9,
+        ),
+        new_entry("a.yaml::z::graph", check="graph", outcome="xfailed", seconds=0.001),
+    ]
+
+
+def test_summary_counts_worst_and_slowest() -> None:
+    assert summary_lines(entries(), [], 0) == [
+        "gradient  1 passed, 1 failed",
+        "graph     1 xfailed",
+        "worst relative error: 2.5e-01 in a.yaml::y::gradient (layers.0.weight)",
+        "slowest: 2.00 s a.yaml::y::gradient",
+        "         0.50 s a.yaml::x::gradient",
+    ]
+
+
+def test_summary_is_silent_without_cases() -> None:
+    assert summary_lines([], [], 2) == []
+    assert summary_lines([], ["plugin x is broken"], 0) == ["plugin failure: plugin x is broken"]
+
+
+def test_v_shows_measurements_and_vv_the_tensors() -> None:
+    once = "\n".join(summary_lines(entries(), [], 1))
+    assert (
+        "a.yaml::x::gradient  worst_relative_error 3e-11, worst_at w, entries 1,234" in once
+    )
+    assert "bias" not in once
+    twice = summary_lines(entries(), [], 2)
+    assert "  tensors  error  entries" in twice
+    assert "  w        3e-11  6" in twice
+    assert "  bias     0" in twice
+
+
+def test_nothing_of_gradcheck_in_the_output_of_a_run_without_cases(project) -> None:
+    project.write("test_unit.py", "def test_unit(): pass\n")
+    for flags in ([], ["--gradcheck", "."], ["-v"]):
+        lines = project.run(*flags).outlines
+        assert not [line for line in lines if "= gradcheck =" in line]
+
+
+def test_annotations_are_escaped_commands_at_the_line_of_the_case() -> None:
+    assert annotation_lines(entries()) == [
+        "::error file=a.yaml,line=9,title=y%3A%3Agradient::50%25 wrong: w, b"
+    ]
+
+
+def test_annotations_only_in_actions(project, monkeypatch) -> None:
+    project.cases(one="checks: {planned: {find: cut}}")
+    assert "::error" not in project.run("--gradcheck").stdout.str()
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert "::error file=cases/a.yaml,line=3," in project.run("--gradcheck").stdout.str()
+
+
+def test_a_sign_of_life_comes_late_and_goes(monkeypatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("gradcheck.report.live.AFTER", 0.0)
+    monkeypatch.setattr("gradcheck.report.live.EVERY", 0.001)
+    live = Live(stream)
+    with live.running("a.yaml::x::gradient"):
+        while stream.getvalue().count("...") < 2:
+            time.sleep(0.001)
+    assert "... a.yaml::x::gradient 0 s" in stream.getvalue()
+    assert stream.getvalue().endswith("\033[K")
+    monkeypatch.setattr("gradcheck.report.live.AFTER", 60.0)
+    quiet = io.StringIO()
+    with Live(quiet).running("quick"):
+        pass
+    assert quiet.getvalue() == ""
