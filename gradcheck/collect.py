@@ -24,9 +24,13 @@ class CaseFile(pytest.File):
         session = self.config.stash[KEY]
         registry = session.registry_for(self)
         loaded = load_cases(self.path, registry, self.config.rootpath)
+        modify = self.ihook.pytest_gradcheck_modify_case
         if loaded.errors:
             yield BadFileItem.from_parent(self, name="case-file", errors=loaded.errors)
         for case in loaded.cases:
+            if modify.get_hookimpls():
+                changed = modify(config=self.config, case=case)
+                case = case if changed is None else changed
             yield CaseNode.from_parent(self, name=case.name, case=case, registry=registry)
 
 
@@ -52,8 +56,7 @@ class CaseNode(pytest.Collector):
         super().__init__(**kwargs)
         self.registry = registry
         session = self.config.stash[KEY]
-        changed = self.ihook.pytest_gradcheck_modify_case(config=self.config, case=case)
-        self.case = session.with_settings(case if changed is None else changed)
+        self.case = session.with_settings(case)
         self.add_marker("gradcheck")
         self.bad_marks: list[str] = []
         for mark in self.case.marks:

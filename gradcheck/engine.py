@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import traceback
 from typing import Any
 
 from gradcheck.case import Case
+from gradcheck.crash import crash
 from gradcheck.registry import Registry
-from gradcheck.result import Finding, Result
+from gradcheck.result import Result
 from gradcheck.subject import Subject
-
-_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def run_check(
@@ -34,25 +31,6 @@ def run_check(
         if finding is None:
             raise
         return Result(findings=(finding,))
-
-
-def crash(error: Exception, case: Case) -> Finding | None:
-    """A finding for an exception from outside gradcheck; None when it is gradcheck's own."""
-    frames = traceback.extract_tb(error.__traceback__)
-    outside = [f for f in frames if not os.path.abspath(f.filename).startswith(_HERE)]
-    deliberate = type(error).__module__.split(".")[0] in ("gradcheck", "tinytorch")
-    if not outside and not deliberate:
-        return None
-    message = " ".join(str(error).split()) or type(error).__name__
-    last = outside[-1] if outside else None
-    user = next((f for f in reversed(outside) if "site-packages" not in f.filename), last)
-    return Finding(
-        code="crashed",
-        message=f"{case.subject_name} raised {type(error).__name__}: {message}",
-        where=f"{user.filename}:{user.lineno}" if user else None,
-        lines=(f"at {user.filename}:{user.lineno}   {user.line}",) if user else (),
-        advice="make the case run on its own first; nothing can be checked before it does",
-    )
 
 
 def check(case: Case, registry: Registry, *, seed: int | None = None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The gradient check as a function: no pytest, no case file, made for a notebook.
 
-    result = gradcheck.check_gradients(lambda x, w: (x @ w).tanh(), x, w)
-    result = gradcheck.check_gradients(model, inputs, loss=lambda output: cross_entropy(output, y))
-    print(result.outcome, result.findings)
+result = gradcheck.check_gradients(lambda x, w: (x @ w).tanh(), x, w)
+result = gradcheck.check_gradients(model, inputs, loss=lambda output: cross_entropy(output, y))
+print(result.outcome, result.findings)
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ def check_gradients(
     framework: a name ('tinytorch', 'pytorch') or an adapter; found from the tensors otherwise.
     options: those of the check `gradient` (`exhaustive=True`, `directions=3`, ...).
 
-    A model is copied first: the caller's own is not touched. Never raises for a wrong gradient: look
-    at `result.outcome` ('passed' or 'failed'), `result.findings`, `result.measurements`. Raises
-    ValueError for unknown options, and whatever `fn` itself raises.
+    A model is copied first: the caller's own is not touched. Never raises for a wrong gradient:
+    look at `result.outcome` ('passed' or 'failed'), `result.findings`, `result.measurements`.
+    Raises ValueError for unknown options, and whatever `fn` itself raises.
     """
     chosen = GradientOptions.model_validate(options)
     adapter = _framework(framework, fn, inputs)

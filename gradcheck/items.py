@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gradcheck.deadline import TimedOut, deadline
-from gradcheck.report.entry import PROPERTY, new_entry
+from gradcheck.report.entry import LAST, PROPERTY, new_entry
 from gradcheck.report.text import Failure, error_text, failure_text, unexpected_pass
 from gradcheck.scale import cost
 from gradcheck.session import KEY
@@ -33,13 +33,16 @@ class CheckFailed(Exception):
 class GradcheckItem(pytest.Item):
     """What both kinds of items share: a JSON entry that travels with the report."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.entry: dict[str, Any] = {}
+    order = LAST
 
-    def start_entry(self, **values: Any) -> None:
-        self.entry = new_entry(self.nodeid, **values)
+    def start_entry(self) -> None:
+        """Before anything of the item runs: it may be skipped by a mark."""
+        self.entry = new_entry(self.nodeid, order=self.order, **self.known())
         self.user_properties.append((PROPERTY, self.entry))
+
+    def known(self) -> dict[str, Any]:
+        """What the entry says before the item ran."""
+        raise NotImplementedError
 
     def cost(self, measured: float | None) -> float:
         """Seconds that it will take; measured: what it took in an earlier run."""
@@ -65,16 +68,19 @@ class CaseItem(GradcheckItem):
         self.check = self.name
         self.session_of_checks = self.config.stash[KEY]
         self.seed = self.session_of_checks.seed_of(case)
-        self.start_entry(
-            file=case.place.file,
-            line=case.place.line,
-            case=case.name,
-            check=self.check,
-            subject=case.subject_name,
-            framework=case.framework,
-            seed=self.seed,
-            yaml=case.place.text,
-        )
+
+    def known(self) -> dict[str, Any]:
+        case = self.case
+        return {
+            "file": case.place.file,
+            "line": case.place.line,
+            "case": case.name,
+            "check": self.check,
+            "subject": case.subject_name,
+            "framework": case.framework,
+            "seed": self.seed,
+            "yaml": case.place.text,
+        }
 
     def cost(self, measured: float | None) -> float:
         fields = self.registry.get("check", self.check).value.Options.model_fields
@@ -170,23 +176,22 @@ class BadFileItem(GradcheckItem):
     def __init__(self, *, errors: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.errors = errors
+        self.line = int(getattr(errors[0], "line", 1))
         self.add_marker("gradcheck")
-        self.start_entry(
-            file=self.nodeid.partition("::")[0],
-            line=getattr(errors[0], "line", 1),
-            findings=[
-                {
-                    "code": "bad_case_file",
-                    "message": str(getattr(e, "message", e)),
-                    "where": str(e).partition(": ")[0],
-                }
-                for e in errors
-            ],
-        )
+
+    def known(self) -> dict[str, Any]:
+        findings = [
+            {
+                "code": "bad_case_file",
+                "message": str(getattr(e, "message", e)),
+                "where": str(e).partition(": ")[0],
+            }
+            for e in self.errors
+        ]
+        return {"line": self.line, "findings": findings}
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int, str]:
-        line = max(int(self.entry["line"] or 1) - 1, 0)
-        return self.path, line, f"errors in {self.path.name}"
+        return self.path, max(self.line - 1, 0), f"errors in {self.path.name}"
 
     def runtest(self) -> None:
         self.entry["outcome"] = "error"

@@ -226,3 +226,10 @@ def _options(model: Any, name: str, options: Any) -> Iterator[tuple[Location, bo
                 found["type"] in ("extra_forbidden", "missing"),
                 sentence(found, model, above),
             )
+    except Exception as error:  # a validator of a plugin that breaks must not hide the other cases
+        said = " ".join(str(error).split())[:200]
+        yield (
+            ("checks", name),
+            False,
+            f"the options of check {name} cannot be validated: {type(error).__name__}: {said}",
+        )

@@ -5,15 +5,13 @@ Precedence: command line > check > case > file defaults > ini > built-in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import pytest
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """A setting. flag, ini: where it can be given, None where it cannot.
 
     kind: 'switch' (true or false), 'text', 'number', 'path', 'list' (of words or paths relative to

@@ -84,8 +84,8 @@ def reference(registry: Registry) -> str:
         section("`skip_if`", SkipIf),
         "## Checks\n\n"
         + f"A model that names no check runs {_list(DEFAULT_CHECKS['model'])}, those of them that "
-        + f"apply; an op runs {_list(DEFAULT_CHECKS['op'])}. `checks: all` runs every one that "
-        + "applies.",
+        + f"apply; an op runs {_list(DEFAULT_CHECKS['op'])}. `checks: all` runs every one, and "
+        + "skips those that do not apply, with the reason.",
     ]
     for entry in registry.entries("check"):
         sections.append(_check(entry.name, entry.value))

@@ -250,6 +250,9 @@ class Tracer:
             )
         if not self.memory.departures or isinstance(data, Tensor):
             return ()
+        same = array.size == 0 or bool(np.all(array == array.flat[0]))
+        if same and (array.size != 1 or float(array.flat[0]) in (0.0, 1.0)):
+            return ()  # zeros, ones, a fill value: a constant
         return (Edge(None, kind, at, None),)
 
 

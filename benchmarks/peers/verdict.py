@@ -15,6 +15,7 @@ MISSED = "missed"
 FALSE_ALARM = "false alarm"
 QUIET = "quiet"
 NOT_APPLICABLE = "not applicable"
+NOT_RUN = "not run"
 
 HERE = Path(__file__).parent
 

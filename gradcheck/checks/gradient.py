@@ -12,7 +12,7 @@ import numpy as np
 from gradcheck.case import Case, InputSpec
 from gradcheck.checks.base import Options
 from gradcheck.checks.gradient_options import GradientOptions
-from gradcheck.engine import crash
+from gradcheck.crash import crash
 from gradcheck.numerics import variants
 from gradcheck.numerics.blame import at_home
 from gradcheck.numerics.examine import Examination, examine
@@ -93,7 +93,9 @@ class Variants:
         asked = self.options.variants if isinstance(self.options.variants, list) else []
         for name in itertools.chain(asked, self.options.skip_variants):
             if name not in known:
-                self.notes.append(f"no variant is called {name!r}; there are {', '.join(variants.NAMES)}")
+                self.notes.append(
+                    f"no variant is called {name!r}; there are {', '.join(variants.NAMES)}"
+                )
         yield from variants.derive(case.inputs, operands, rng, self.wanted)
         for number, extra in enumerate(self.options.extra):
             specs = {
@@ -146,9 +148,7 @@ class Variants:
         declared = [self.subject.framework.get(t).shape for t in self.subject.operands.values()]
         results = [np.shape(s.value(s.forward())) for s in (subject, self.subject)]
         return (
-            len(values) > 1
-            and results[0] == shape
-            and results[1] == np.broadcast_shapes(*declared)
+            len(values) > 1 and results[0] == shape and results[1] == np.broadcast_shapes(*declared)
         )
 
     def examine(
@@ -170,7 +170,7 @@ class Variants:
                 Finding(
                     code="bad_shape",
                     op=case.op,
-                    message=f"{case.op} broadcasts its inputs, and its backward cannot handle that: "
+                    message=f"{case.op} broadcasts its inputs and its backward cannot handle that: "
                     f"{type(error).__name__}: {' '.join(str(error).split())}",
                     where=self.home,
                     advice="sum the cotangent over the axes along which the input was repeated",

@@ -31,7 +31,7 @@ class GradientOptions(Options):
         1, description="random directions per tensor end to end"
     )
     budget: float = Field(
-        2e8,
+        5e7,
         description="numbers that the op-by-op check may read and write; where all entries of an "
         "input would cost more than its share, random directions are taken instead",
     )

@@ -173,7 +173,7 @@ def cut_finding(report: GraphReport, cut: Cut, behind: list[str]) -> Finding:
             f"changes by {number(numeric)}"
         )
     else:
-        lines.extend(table([report.states[n] for n in behind], 3))
+        lines.extend(table([report.states[n] for n in behind]))
     return Finding(
         code="cut",
         message=f"{len(behind)} of {total} parameters get {share} from the loss",
@@ -284,14 +284,17 @@ def _no_effect(report: GraphReport, group: list[State]) -> Finding:
     )
 
 
-def table(states: list[State], limit: int = 6) -> list[str]:
-    """One row a parameter: name, shape, norm of the gradient, numeric slope, state."""
+def table(states: list[State], limit: int = 200) -> list[str]:
+    """One row a parameter: name, shape, norm of the gradient, numeric slope, state.
+
+    The terminal shows the first few unless it is asked for more (-vv).
+    """
     rows = [
         (
             s.name,
             "x".join(map(str, s.shape)) or "()",
             number(s.analytic),
-            number(s.numeric),
+            "-" if s.numeric is None else number(s.numeric),
             s.status,
         )
         for s in states[:limit]

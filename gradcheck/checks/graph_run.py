@@ -16,6 +16,11 @@ from gradcheck.frameworks.protocol import Array, Cut, TracesCuts
 from gradcheck.subject import Subject
 
 
+PROVEN = 3
+"""Parameters behind one cut whose slope is measured; the trace shows that the others lie there too,
+and measuring each would make a failing check cost more than it tells."""
+
+
 @dataclass
 class State:
     """What is known of one parameter.
@@ -210,7 +215,8 @@ class Classifier:
         self.grads = grads
         self.options = options
         self.probe = Probe(report.subject, seed=1)
-        self.probe.cotangent = None
+        behind = {n for cut in report.cuts for n in cut.upstream}
+        self.excused = {n for cut in report.allowed for n in cut.upstream} - behind
 
     def classify(self) -> None:
         suspects = []
@@ -222,7 +228,7 @@ class Classifier:
                 continue
             if grad is None or not np.any(grad):
                 state.analytic = None if grad is None else 0.0
-                if self._frozen(name):
+                if self._frozen(name) or name in self.excused:
                     state.status = "frozen"
                 else:
                     suspects.append(state)
@@ -271,16 +277,27 @@ class Classifier:
     def _judge(self, suspects: list[State]) -> None:
         base = self.probe.run()
         shut = {n for unit in self.report.dead for n in (*unit.upstream, *unit.downstream)}
+        known: dict[int, int] = {}  # cut -> how many behind it are proven to matter
         for state in suspects:
+            unreached = "never reached" if state.analytic is None else "zero"
+            cut = next(
+                (i for i, c in enumerate(self.report.cuts) if state.name in c.upstream), None
+            )
+            if cut is not None and known.get(cut, 0) >= PROVEN:
+                state.status = unreached
+                continue
             slope, noise = self.probe.slope([state.name])
             state.numeric = slope
             if not np.isfinite(slope) or abs(slope) > noise:
-                state.status = "never reached" if state.analytic is None else "zero"
+                state.status = unreached
+                if cut is not None:
+                    known[cut] = known.get(cut, 0) + 1
             elif state.name in shut:
                 state.status = "dead units"
             elif self.probe.matters(state.name, base):
-                # Flat here, not elsewhere: saturated or switched off at this very point.
-                state.status = "true zero"
+                # Flat here, not elsewhere: saturated or switched off at this very point. Where
+                # backward has no way to it at all, it acts in steps only (argmax, rounding).
+                state.status = "true zero" if state.analytic is not None else unreached
             elif state.analytic is not None and through_single(self.report.tape, state.name):
                 state.status = "true zero"
             else:

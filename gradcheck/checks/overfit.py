@@ -57,7 +57,9 @@ class Overfit:
         }
         measurements = {"first_loss": first, "last_loss": last, "goal": goal}
         reached = math.isfinite(last) and last <= goal
-        if finding is not None and finding.code in ("gradient_not_finite", "negative_loss"):
+        if finding is not None and (
+            finding.code in ("gradient_not_finite", "negative_loss") or not math.isfinite(first)
+        ):
             findings = [finding]
         elif finding is None and reached:
             findings = []

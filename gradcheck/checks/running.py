@@ -81,7 +81,9 @@ def first_difference(
         left, right = keep(result_of(mine)), keep(result_of(theirs))
         if left is None or right is None or left.shape != right.shape:
             continue
-        if largest(left - right) > tolerance(subject, left):
+        with np.errstate(invalid="ignore"):  # a mask: -inf in both is no difference
+            apart = np.where(left == right, 0.0, left - right)
+        if largest(apart) > tolerance(subject, left):
             return Blame(mine.name, short_where(mine.where))
     return None
 

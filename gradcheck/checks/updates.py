@@ -13,6 +13,7 @@ from gradcheck.case import Case
 from gradcheck.checks.base import Options, needs_training
 from gradcheck.checks.optimizer_check import compare_with_formula
 from gradcheck.checks.probing import Probe, norm
+from gradcheck.checks.step_mode import steps_in_eval
 from gradcheck.checks.watching import StepLog, held_by
 from gradcheck.checks.words import number, plural, some
 from gradcheck.frameworks.protocol import Array
@@ -55,7 +56,7 @@ class Updates:
         before = wide.state()
         log = StepLog(wide, wide.make_optimizer())
         for _ in range(8):  # a step that accumulates over calls updates only now and then
-            wide.train_step()
+            loss = wide.train_step()
             if log.after:
                 break
         if not log.after:
@@ -66,6 +67,7 @@ class Updates:
             *_moves(wide, log, before, after, options),
             *_buffers(wide, before, after),
             *_repeat(wide, log, before),
+            *steps_in_eval(wide, loss),
         ]
         for _ in range(options.steps - len(log.after)):
             wide.train_step()
@@ -102,6 +104,8 @@ def _lists(subject: Subject, log: StepLog, options: Any) -> Iterator[Finding]:
     ids = [id(leaf) for leaf in held]
     names = [n for n in subject.parameters if not is_frozen(subject, n, options)]
     missing = [n for n in names if id(subject.parameters[n]) not in ids]
+    known = {id(leaf) for leaf in (*subject.parameters.values(), *subject.buffers.values())}
+    strange = sum(i not in known for i in ids)
     twice = [n for n in names if ids.count(id(subject.parameters[n])) > 1]
     if missing:
         yield Finding(
@@ -109,6 +113,9 @@ def _lists(subject: Subject, log: StepLog, options: Any) -> Iterator[Finding]:
             message=f"the optimizer does not hold {len(missing)} of {len(names)} trainable "
             f"parameters: {some(missing)}",
             parameter=missing[0],
+            lines=(f"{plural(strange, 'tensor')} that it holds are none of the model's",)
+            if strange
+            else (),
             advice="give it all of model.parameters(); layers in plain lists or dicts, and layers "
             "made after the optimizer, are not in that list",
             data={"parameters": missing},
@@ -148,7 +155,7 @@ def _moves(
         if grad is not None and norm(grad) > 1e-12 * max(largest, 1e-300):
             still.append(name)
         elif grad is None or not np.any(grad):
-            slope, noise = Probe(subject).slope([name])
+            slope, noise = Probe(subject.fresh()).slope([name])  # where the step began
             if abs(slope) > noise:
                 still.append(name)
     if still:

@@ -14,7 +14,8 @@ LISTS = ("param_groups", "params", "parameters", "_params", "_parameters")
 
 def held_by(optimizer: Any, leaves: Sequence[Leaf]) -> list[Leaf] | None:
     """The tensors in the optimizer's own list, repeats included; None when it shows no list."""
-    types = tuple({type(leaf) for leaf in leaves})
+    # with their base classes: a copy of a Parameter is often a plain tensor
+    types = tuple({t for leaf in leaves for t in type(leaf).__mro__ if t is not object})
     for name in LISTS:
         value = getattr(optimizer, name, None)
         if callable(value) or value is None:

@@ -6,6 +6,7 @@ COMMANDS = {
     "new": "write a plugin and its case, to start from",
     "plugins": "list the plugins: where each comes from, what it brings, what failed",
     "checks": "list the checks and their options",
+    "faults": "plant the registered faults, say which check catches which",
     "schema": "print the JSON Schema of case files, for editors",
 }
 """Name of the module -> its line in the listing."""

@@ -59,8 +59,12 @@ def run(arguments: argparse.Namespace) -> int:
     case = find_case(arguments.target, registry)
     try:
         return _train(case, registry, arguments)
+    except Mistake:
+        raise
     except (SubjectError, CheckpointError) as error:
         raise Mistake(str(error)) from error
+    except Exception as error:
+        raise _explained(error, case) from error
 
 
 def find_case(target: str, registry: Registry) -> Case:
@@ -97,10 +101,7 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
     progress = Progress(sys.stdout)
     if not arguments.no_checks and not _examined(case, registry, arguments, progress):
         return 1
-    try:
-        subject = Subject(case, registry, seed=arguments.seed)
-    except Exception as error:
-        raise _explained(error, case) from error
+    subject = Subject(case, registry, seed=arguments.seed)
     trainer = Trainer(subject, spec)
     progress.say(f"data: {getattr(subject.dataset, 'source', type(subject.dataset).__name__)}")
     count = sum(a.size for a in (subject.get(n) for n in subject.parameters))
@@ -168,7 +169,7 @@ def _examined(
 
 def _explained(error: Exception, case: Case) -> Exception:
     """A Mistake when the error comes from the case's own model or data; otherwise the error."""
-    from gradcheck.engine import crash
+    from gradcheck.crash import crash
 
     finding = crash(error, case)
     if finding is None:

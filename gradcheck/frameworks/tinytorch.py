@@ -30,7 +30,7 @@ class RecordedCall:
         self.name = node.op.name
         self.attrs: Mapping[str, Any] = node.attrs
         self.needs = node.needs
-        self.where: str | None = str(node.where)
+        self.where: str | None = f"{short_path(node.where.file)}:{node.where.line}"
         self.inputs: tuple[Any, ...] = tuple(
             i._data if isinstance(i, Tensor) else i for i in node.inputs
         )

@@ -1,8 +1,8 @@
 """Running one op on many copies of one of its inputs, along a new leading axis where that works.
 
-Most ops count axes from the end and do not mind one more in front. Whether this one does, with these
-attributes and these other inputs, is found by trying and by comparing with the single run; never
-assumed. Where it does not work the copies run one after the other.
+Most ops count axes from the end and do not mind one more in front. Whether this one does, with
+these attributes and these other inputs, is found by trying and by comparing with the single
+run; never assumed. Where it does not work the copies run one after the other.
 """
 
 from __future__ import annotations

@@ -49,9 +49,7 @@ def find_entry(
     return index, float(flat_g[i]), exact
 
 
-def entries(
-    forward: Forward, name: str, x: Array, indices: Array, h: float
-) -> Array:
+def entries(forward: Forward, name: str, x: Array, indices: Array, h: float) -> Array:
     """Numeric gradient of a few entries (flat indices): (n,)."""
     out = np.empty(len(indices))
     for column, i in enumerate(indices):

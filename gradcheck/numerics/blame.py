@@ -17,7 +17,6 @@ from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.verdict import KINK, WRONG
 from gradcheck.result import Finding
 
-
 INSIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -65,7 +64,9 @@ def breach(call: OpCall, law: Breach) -> Finding:
     name = "its input" if law.slot is None else f"input {input_name(call, law.slot)}"
     values = ""
     if law.got is not None and law.expected is not None and law.got != law.expected:
-        values = f": {law.got:.6g} instead of {law.expected:.6g} at {list(law.index or ())}"
+        digits = 6 if f"{law.got:.6g}" != f"{law.expected:.6g}" else 12
+        got, expected = f"{law.got:.{digits}g}", f"{law.expected:.{digits}g}"
+        values = f": {got} instead of {expected} at {list(law.index or ())}"
     return Finding(
         code=law.code,
         op=call.name,
@@ -118,8 +119,8 @@ def ties(
         analytic=analytic,
         numeric=numeric,
         relative_error=abs(analytic - numeric) / max(abs(analytic), abs(numeric)),
-        message=f"the pullback of op {call.name} is wrong at ties: with the {count} tied entries of "
-        f"{names} moved together the slope is {expected}, analytic {analytic:.6g}",
+        message=f"the pullback of op {call.name} is wrong at ties: with the {count} tied entries "
+        f"of {names} moved together the slope is {expected}, analytic {analytic:.6g}",
         lines=(
             "each entry alone lies between its left and right derivative; their sum does not",
             *called(call),
@@ -214,15 +215,13 @@ def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], 
 
 def end_to_end(point: Point, found: EndToEnd, *, local: bool) -> list[Finding]:
     """Findings for leaves that fail though every op call is right (or there is no tape)."""
-    findings = []
+    findings: list[Finding] = []
     for fault in found.faults:
         findings.append(_leaf(point, found, fault, local=local, first=not findings))
     return findings
 
 
-def _leaf(
-    point: Point, found: EndToEnd, fault: LeafFault, *, local: bool, first: bool
-) -> Finding:
+def _leaf(point: Point, found: EndToEnd, fault: LeafFault, *, local: bool, first: bool) -> Finding:
     lines = [
         f"analytic {fault.analytic:.9g}, numeric {fault.numeric:.9g}, relative error "
         f"{fault.relative:.3g}"
@@ -234,7 +233,7 @@ def _leaf(
             rest = ", ".join(found.wrong[:5]) + (", ..." if len(found.wrong) > 5 else "")
             lines.append(f"{len(found.wrong)} of {total} tensors are wrong: {rest}")
         if fault.sampled is not None:
-            chosen, analytic, numeric = fault.sampled
+            chosen, _, numeric = fault.sampled
             shape = point.values[fault.name].shape
             known = np.zeros(int(np.prod(shape)), dtype=bool)
             known[chosen] = True

@@ -10,9 +10,10 @@ With T = (phi(kh) - phi(-kh)) for k = 1, 2, 3 the slope is
     order 4   (2/3 T1 - 1/12 T2) / h                    error ~ h^4 phi^(5)
     order 6   (3/4 T1 - 3/20 T2 + 1/60 T3) / h          error ~ h^6 phi^(7)
 
-(Fornberg 1988). The difference between two orders measures the truncation; the sixth even difference
-phi(3h) - 6 phi(2h) + 15 phi(h) - 20 phi(0) + ..., which for small h holds nothing but rounding,
-measures the noise. Richardson's extrapolation of T1 to steps h and 2h is the order 4 above.
+(Fornberg 1988). The difference between two orders measures the truncation; the sixth even
+difference phi(3h) - 6 phi(2h) + 15 phi(h) - 20 phi(0) + ..., which for small h holds nothing
+but rounding, measures the noise. Richardson's extrapolation of T1 to steps h and 2h is the
+order 4 above.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ EVEN_NORM = float(np.sqrt(2 * (1 + 36 + 225) + 400))
 class Lines(Protocol):
     """n scalar functions of one variable."""
 
-    size: int
-    evaluations: int
-    """How many runs of the op or the forward were spent so far."""
+    @property
+    def size(self) -> int: ...
+    @property
+    def evaluations(self) -> int:
+        """How many runs of the op or the forward were spent so far."""
 
     def __call__(self, offsets: tuple[float, ...], h: Array, active: Array) -> Array:
         """phi_i(k * h_i) - phi_i(0) for every offset k and every line i in `active`.

@@ -60,9 +60,7 @@ def precision_of(point: Point) -> Precision:
     kinds = [point.dtype] + [v.dtype for v in point.values.values()]
     data = max([np.dtype(framework.data), *kinds], key=lambda d: float(np.finfo(d).eps))
     grads = [g.dtype for g in point.analytic.values() if g is not None]
-    gradient = max(
-        [np.dtype(framework.gradients), *grads], key=lambda d: float(np.finfo(d).eps)
-    )
+    gradient = max([np.dtype(framework.gradients), *grads], key=lambda d: float(np.finfo(d).eps))
     return Precision.of(data.name, gradient.name)
 
 
@@ -97,9 +95,7 @@ def check_directions(
     steps = np.array([2.0 ** np.round(np.log2(scale_of(values[n]))) for n, _ in targets])
     if not targets:
         empty = np.zeros(0)
-        return EndToEnd(
-            [], Comparison(empty, empty, empty, empty, empty, empty), 0, False
-        )
+        return EndToEnd([], Comparison(empty, empty, empty, empty, empty, empty), 0, False)
     noise = noise_of(forward, *_line(targets[0], values), precision)
     lines = DirectionLines(forward, values, targets, noise)
     largest = float(norms.max()) if norms.size else 0.0
@@ -136,8 +132,14 @@ def check_directions(
                 continue
             found.faults.append(
                 _examine(
-                    point, forward, name, direction, gradients[name], steps[i],
-                    float(outcome.numeric[i]), entries=not found.faults,
+                    point,
+                    forward,
+                    name,
+                    direction,
+                    gradients[name],
+                    steps[i],
+                    float(outcome.numeric[i]),
+                    entries=not found.faults,
                 )
             )
         found.evaluations = lines.evaluations
@@ -209,7 +211,9 @@ def check_complex(
             index = tuple(int(k) for k in np.unravel_index(i, x.shape)) if every_entry else None
             a, n = float(g.reshape(-1)[i]), float(numeric.reshape(-1)[i])
             relative = abs(a - n) / max(abs(a), abs(n))
-            found.faults.append(LeafFault(name, index, a, n, relative, point.analytic[name] is None))
+            found.faults.append(
+                LeafFault(name, index, a, n, relative, point.analytic[name] is None)
+            )
             found.wrong.append(name)
     return worst
 
@@ -254,9 +258,7 @@ def _examine(
     """The entry, and (for the worst leaf) a sample of entries to diagnose from."""
     x = point.values[name].astype(np.float64)
     h = scale * (2.0**-9 if point.values[name].dtype == np.float64 else 2.0**-5)
-    index, analytic, numeric = bisect.find_entry(
-        forward, name, x, gradient, direction, h, total
-    )
+    index, analytic, numeric = bisect.find_entry(forward, name, x, gradient, direction, h, total)
     sampled = None
     if entries:
         count = min(x.size, 12)

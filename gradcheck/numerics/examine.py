@@ -20,7 +20,7 @@ from gradcheck.numerics.endtoend import (
     make_forward,
     precision_of,
 )
-from gradcheck.numerics.laws import check_layouts, check_laws
+from gradcheck.numerics.laws import check_laws, check_layouts
 from gradcheck.numerics.local import InputVerdict, check_input, float64, signed
 from gradcheck.numerics.noise import Precision
 from gradcheck.numerics.preflight import Point, prepare
@@ -48,7 +48,7 @@ def examine(
     *,
     seed: int = 0,
     directions: int = 1,
-    budget: float = 2e8,
+    budget: float = 5e7,
     scalar: bool | None = None,
     exhaustive: bool = False,
     method: str = "auto",
@@ -57,7 +57,14 @@ def examine(
     """Check the gradients of `subject` where it stands. `subject` is used up."""
     with np.errstate(all="ignore"):  # what is not finite becomes a finding
         return _examine(
-            subject, seed, directions, budget, scalar, exhaustive=exhaustive, method=method, order=order
+            subject,
+            seed,
+            directions,
+            budget,
+            scalar,
+            exhaustive=exhaustive,
+            method=method,
+            order=order,
         )
 
 
@@ -102,14 +109,17 @@ def _examine(
             _complex(done, point, replay, rng, found, exhaustive)
     done.certificate.add_end_to_end(found, sum(point.values[n].size for n in point.trainable))
     if faults:
-        done.findings[0] = blame.with_consequences(done.findings[0], found.wrong, len(point.trainable))
+        done.findings[0] = blame.with_consequences(
+            done.findings[0], found.wrong, len(point.trainable)
+        )
     else:
         done.findings += blame.end_to_end(point, found, local=replay is not None)
     if not precision.double:
         limit = float(np.median(found.outcome.limit / np.maximum(found.outcome.scale, 1e-300)))
+        limit = max(limit, precision.relative)
         done.notes.append(
-            f"this framework computes in float32: relative errors below about {max(limit, precision.relative):.0e} "
-            "cannot be seen"
+            "this framework computes in float32: relative errors below about "
+            f"{limit:.0e} cannot be seen"
         )
     if point.tape is None:
         done.notes.append(

@@ -1,4 +1,4 @@
-"""Every entry of every leaf end to end: K copies at a time, only what lies downstream, on all cores."""
+"""Every entry of every leaf end to end: K copies at a time, on all cores."""
 
 from __future__ import annotations
 

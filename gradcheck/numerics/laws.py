@@ -49,7 +49,9 @@ def check_laws(
     result_before = np.array(result)
     if _changed(own, given) is not None:
         breaches.append(
-            Breach("mutates", "its forward changes its input {input} in place", _changed(own, given))
+            Breach(
+                "mutates", "its forward changes its input {input} in place", _changed(own, given)
+            )
         )
         own = copies(inputs)
         result, pullback = call.vjp(own)
@@ -122,7 +124,7 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 
 
 def _strided(x: Array) -> Array:
-    room = np.zeros(x.shape[:-1] + (2 * x.shape[-1],), x.dtype)
+    room = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
     room[..., ::2] = x
     return room[..., ::2]
 
@@ -132,9 +134,7 @@ def check_layouts(
 ) -> list[Breach]:
     """The same values in other memory layouts must give the same result and cotangents."""
     for name, layout in LAYOUTS.items():
-        moved = [
-            layout(v) if isinstance(v, np.ndarray) and v.ndim else v for v in copies(inputs)
-        ]
+        moved = [layout(v) if isinstance(v, np.ndarray) and v.ndim else v for v in copies(inputs)]
         again, pullback = call.vjp(moved)
         if again.shape != result.shape or _gap([again], [result], 1e-9) is not None:
             return [
@@ -144,7 +144,11 @@ def check_layouts(
                     advice="do not read the raw buffer; numpy arrays have strides",
                 )
             ]
-        gap = _gap(pulled(pullback, layout(cotangent) if cotangent.ndim else cotangent.copy()), expected, 1e-9)
+        gap = _gap(
+            pulled(pullback, layout(cotangent) if cotangent.ndim else cotangent.copy()),
+            expected,
+            1e-9,
+        )
         if gap is not None:
             return [
                 Breach(

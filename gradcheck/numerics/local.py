@@ -76,7 +76,7 @@ class OpLines:
 
     def _moved(self, change: Array) -> Array:
         """(colours, outputs): the outputs that changed by more than rounding."""
-        return (change * change > 16 * self._share).any(axis=1)
+        return np.asarray((change * change > 16 * self._share).any(axis=1))
 
     def _entries(self, colours: Array) -> Array:
         """For dense colourings, where a colour is an entry."""
@@ -101,7 +101,9 @@ class OpLines:
         ks = np.asarray(offsets)
         moving = np.zeros(self.size)
         moving[active] = h[active]
-        colours = np.unique(self.colour_of[active]) if self.colouring.colours > 1 else np.zeros(1, int)
+        colours = (
+            np.unique(self.colour_of[active]) if self.colouring.colours > 1 else np.zeros(1, int)
+        )
         count = max(1, ROOM // max(self.base.size, self.size, 1) // len(ks))
         for start in range(0, len(colours), count):
             group = colours[start : start + count]

@@ -1,8 +1,9 @@
 """Recomputing what lies downstream of a leaf from the recorded op calls, many copies at a time.
 
-The framework is not involved: arrays go through the ops along a new leading axis, and what does not
-depend on the leaf is not touched. Whether the tape tells the whole truth (a branch may have left the
-graph) is verified against the framework's own forward before anything is concluded from it.
+The framework is not involved: arrays go through the ops along a new leading axis, and what does
+not depend on the leaf is not touched. Whether the tape tells the whole truth (a branch may have
+left the graph) is verified against the framework's own forward before anything is concluded
+from it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class Replay:
     calls: in topological order, the last one makes the output.
     """
 
-    def __init__(self, calls: Sequence[OpCall], inputs: Sequence[Sequence[Any]] | None = None) -> None:
+    def __init__(
+        self, calls: Sequence[OpCall], inputs: Sequence[Sequence[Any]] | None = None
+    ) -> None:
         self.calls = list(calls)
         self.inputs: list[list[Any]] = (
             [list(i) for i in inputs]

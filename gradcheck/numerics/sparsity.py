@@ -1,11 +1,12 @@
 """Which entries of an input may be perturbed together: those whose outputs do not meet.
 
-Entries that touch different outputs can share one evaluation (Curtis, Powell and Reid 1974). The
-pattern is found by probing: NaN in some entries marks the outputs they reach, and so does a large
-random change (an op built on `where` may swallow a NaN). To find the owner of every output along one
-axis of length d takes 2 ceil(log2 d) probes of each kind: bit b of the index decides which entries
-are marked, once set and once unset. An output that both probes of some bit reach has two owners, so
-*no* pair of entries that meet goes unnoticed: that is a proof, not a sample.
+Entries that touch different outputs can share one evaluation (Curtis, Powell and Reid 1974).
+The pattern is found by probing: NaN in some entries marks the outputs they reach, and so does a
+large random change (an op built on `where` may swallow a NaN). To find the owner of every
+output along one axis of length d takes 2 ceil(log2 d) probes of each kind: bit b of the index
+decides which entries are marked, once set and once unset. An output that both probes of some
+bit reach has two owners, so *no* pair of entries that meet goes unnoticed: that is a proof, not
+a sample.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def find(
 ) -> Colouring:
     """The colouring of an op as a function of one floating input.
 
-    run: results (flattened) for many values of this input. x: its value; base: run of x, (outputs,).
+    run: results (flattened) for many values of this input. x: its value. base: run of x, (outputs,)
     known, key: where a pattern proven at an earlier call is kept. It is confirmed here by random
     probes, and found anew when they contradict it.
     """

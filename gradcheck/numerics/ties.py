@@ -26,8 +26,8 @@ def together(
     parts: Sequence[Array | None],
     kinks: Mapping[int, Array],
 ) -> tuple[float, float, float] | None:
-    """(analytic, low, high) along the direction that moves all kinked entries up by the same amount,
-    when the analytic slope lies outside; None when all is well.
+    """(analytic, low, high) along the direction that moves all kinked entries up alike, when the
+    analytic slope lies outside; None when all is well.
 
     kinks: input slot -> mask of entries that were certified at a kink.
     """

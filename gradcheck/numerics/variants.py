@@ -2,8 +2,8 @@
 
 A fault often needs a special input to be seen: a batch of 1 or 3 (a mean not divided by the batch),
 sides that differ (a missing transpose) or agree (a wrong axis), repeated indices, ties, an axis of
-size 1 that is broadcast, zeros, large and small values. A variant that the op refuses with an exception, or
-whose value is not finite, is dropped and counted: an op need not take everything.
+size 1 that is broadcast, zeros, large and small values. A variant that the op refuses with an
+exception, or whose value is not finite, is dropped and counted: an op need not take everything.
 """
 
 from __future__ import annotations

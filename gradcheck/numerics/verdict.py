@@ -3,8 +3,8 @@
 A line is *right* as soon as one estimate agrees with the analytic slope to the target tolerance: a
 wrong slope does not agree with an estimate of twelve digits by chance. It is *wrong* only when
 estimates with different steps agree with each other, each with an error bar far smaller than the
-disagreement with the analytic slope. So truncation (which shrinks with the step) and rounding (which
-grows) can delay a verdict but never make one.
+disagreement with the analytic slope. So truncation (which shrinks with the step) and rounding
+(which grows) can delay a verdict but never make one.
 """
 
 from __future__ import annotations

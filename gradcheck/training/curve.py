@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from gradcheck.training.history import History
@@ -13,9 +14,9 @@ MOST_POINTS = 1000
 
 def loss_curve(history: History, title: str) -> str:
     """An SVG document. Numbers that are not finite are left out."""
-    every = [(i + 1.0, v) for i, v in enumerate(history.losses)]
-    held_out = [(float(s), v) for s, v in history.evaluations if v is not None]
-    shown = [(x, y) for x, y in every + held_out if y == y and abs(y) != float("inf")]
+    every = [(i + 1.0, v) for i, v in enumerate(history.losses) if math.isfinite(v)]
+    held_out = [(float(s), v) for s, v in history.evaluations if v is not None and math.isfinite(v)]
+    shown = every + held_out
     if not shown:
         return _document(title, "")
     right = max(x for x, _ in shown)

@@ -25,6 +25,34 @@ def gradcheck_ops(register: Register) -> None:
 
 
 @hookimpl
+def gradcheck_losses(register: Register) -> None:
+    from . import loops
+
+    # looked up when called, so that what is planted in `loops` is what runs
+    register("fault_loss", lambda output, target: loops.loss(output, target))
+    register("fault_sequence_loss", lambda output, target, **a: loops.sequence_loss(output, target, **a))
+
+
+@hookimpl
+def gradcheck_steps(register: Register) -> None:
+    from . import loops
+
+    register(
+        "fault_step",
+        lambda model, batch, loss: loops.step(model, batch, loss),
+        train=lambda model, batch, loss, optimizer: loops.train(model, batch, loss, optimizer),
+    )
+
+
+@hookimpl
+def gradcheck_datasets(register: Register) -> None:
+    from . import loops
+
+    register("fault_digits", loops.Digits)
+    register("fault_text", loops.Text)
+
+
+@hookimpl
 def gradcheck_faults(register: Register) -> None:
     from . import catalogue
 

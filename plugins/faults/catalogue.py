@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import engine, formulas, pullbacks
+from . import engine, formulas, layers, pullbacks, training
 from .planting import Fault
 
-GROUPS = (formulas, pullbacks, engine)
+GROUPS = (formulas, pullbacks, engine, layers, training)
 
 
 def all_faults() -> list[Fault]:

@@ -79,7 +79,7 @@ def writes_into_y(part: Array, g: Array, y: Array) -> Array:
 
 def wrong_in_the_tail(part: Array, g: Array, y: Array) -> Array:
     """Right where |y| < 5, as everywhere at the declared inputs."""
-    return np.where(np.abs(y) < 5, part, 0.0)
+    return np.where(np.abs(y) < 5, part, 0.9 * part)
 
 
 def of_one_row_only(part: Array, g: Array, y: Array) -> Array:
@@ -214,7 +214,7 @@ def faults() -> list[Fault]:
         _plain("off_by_a_ten_millionth", spoilt("sin", scaled(1 + 1e-7)), SIN),
         _plain("one_of_1024_off_by_a_percent", spoilt("linear", one_entry(1.01)), WIDE),
         _plain("one_of_1024_off_by_a_millionth", spoilt("linear", one_entry(1 + 1e-6)), WIDE),
-        _plain("rounded_to_single", spoilt("sin", rounded_to_single), SIN),
+        _plain("rounded_to_single", spoilt("sin", rounded_to_single), SIN, "not_linear"),
         _plain("first_sample_only", spoilt("sin", first_sample_only), SIN),
         _plain("truncated_to_integers", spoilt("sin", truncated), SIN, "not_linear"),
         _plain("clipped_to_one", spoilt("sin", clipped), SIN, "not_linear"),

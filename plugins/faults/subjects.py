@@ -19,13 +19,15 @@ VOCAB = 28
 class Residual(nn.Module):
     """Digits (B, 1, 8, 8) -> logits (B, 10), with a residual branch, a norm and dropout."""
 
-    def __init__(self, width: int = 12, dropout: float = 0.0) -> None:
+    def __init__(self, width: int = 12, dropout: float = 0.0, frozen: bool = False) -> None:
         super().__init__()
         self.first = nn.Linear(64, width)
         self.norm = nn.LayerNorm(width)
         self.branch = nn.Linear(width, width)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(width, 10)
+        for p in self.branch.parameters() if frozen else ():
+            p.requires_grad = False
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.first(x.reshape(len(x), 64))  # (B, C)

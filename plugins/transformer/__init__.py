@@ -35,8 +35,10 @@ def gradcheck_models(register: Register) -> None:
     from .encoder import EncoderClassifier
     from .encoder_decoder import EncoderDecoder
     from .gpt import GPT
+    from .textbook import TextbookGPT
 
     register("gpt", GPT)
+    register("textbook_gpt", TextbookGPT)
     register("gpt", gpt_in_torch, framework="pytorch")
     register("encoder_classifier", EncoderClassifier)
     register("encoder_decoder", EncoderDecoder)
@@ -61,6 +63,7 @@ def gradcheck_datasets(register: Register) -> None:
 def gradcheck_steps(register: Register) -> None:
     from . import postmortem
 
+    register("rebuilds_tensor_from_data", postmortem.rebuilds_tensor_from_data)
     register("flattens_logits", postmortem.flattens_logits)
 
 

@@ -30,6 +30,7 @@ class EncoderClassifier(nn.Module):
         *,
         padding: int | None = None,
         positions: str = "learned",
+        init: str = "scaled",
         **options: Any,
     ) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class EncoderClassifier(nn.Module):
         )
         self.norm = make_norm(options.get("norm", "layer"), width)
         self.head = nn.Linear(width, classes)
-        init_transformer(self, branches=2 * layers)
+        init_transformer(self, 2 * layers, init)
 
     def forward(self, ids: Tensor) -> Tensor:
         padded = None if self.padding is None else ids == self.padding  # (B, T)

@@ -15,8 +15,8 @@ class EncoderDecoder(nn.Module):
     """source (B, S) and target (B, T) ids -> logits (B, T, vocab) of the token after each target.
 
     Both share one token embedding. The decoder's blocks are causal and attend to the encoder's
-    output. padding: the id that fills short sequences up; no position attends to it. options:
-    those of `TransformerBlock`.
+    output. padding: the id that fills short sequences up; no position attends to it. init: see
+    `initial`. options: those of `TransformerBlock`.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class EncoderDecoder(nn.Module):
         *,
         padding: int | None = None,
         positions: str = "sinusoidal",
+        init: str = "scaled",
         **options: Any,
     ) -> None:
         super().__init__()
@@ -47,7 +48,7 @@ class EncoderDecoder(nn.Module):
         self.encoder_norm = make_norm(norm, width)
         self.decoder_norm = make_norm(norm, width)
         self.head = nn.Linear(width, vocab, bias=False)
-        init_transformer(self, branches=3 * layers)
+        init_transformer(self, 3 * layers, init)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         return self.decode(target, self.encode(source), self._padded(source))

@@ -15,8 +15,9 @@ import numpy as np
 
 from gradcheck.hookspecs import Register
 from tinytorch import Tensor
+from tinytorch.nn import functional
 
-from . import attention, encoder_decoder, heads, packed, positions
+from . import attention, heads, packed, positions
 
 MODULES = (attention, packed)
 """Where the functions of the attention ops are looked up."""
@@ -134,13 +135,6 @@ def positions_without_effect() -> Iterator[None]:
 
 
 @contextmanager
-def padding_attended() -> Iterator[None]:
-    """Padding is attended to: the result depends on how far a sequence was filled up."""
-    with patch.object(encoder_decoder.EncoderDecoder, "_padded", lambda self, ids: None):
-        yield
-
-
-@contextmanager
 def _unpacked() -> Iterator[None]:
     """Self-attention through `attention`, with heads split and merged one by one."""
 
@@ -154,5 +148,47 @@ def _unpacked() -> Iterator[None]:
         yield
 
 
+def padding_counted() -> Any:
+    """The loss forgets which target is padding."""
+    right = functional.cross_entropy
+
+    def forgetful(input: Tensor, target: Tensor, **options: Any) -> Tensor:
+        return right(input, target, **{**options, "ignore_index": -100})
+
+    return patch.object(functional, "cross_entropy", forgetful)
+
+
+GPT_CASE = """
+model: gpt
+args: {vocab: 45, context: 8, layers: 1, heads: 2, width: 16}
+data: {name: stories, context: 8, batch: 3, stories: 60}
+loss: sequence_cross_entropy
+"""
+REFERENCE_CASE = GPT_CASE + "checks: {reference: {model: textbook_gpt}}"
+PADDED_CASE = """
+model: encoder_decoder
+args: {vocab: 11, context: 8, layers: 1, heads: 2, width: 16, padding: 0}
+data: {name: copied_sequences, batch: 8}
+loss: {name: sequence_cross_entropy, ignore_index: 0}
+"""
+
+FAULTS: tuple[tuple[Callable[[], Any], str, str, str], ...] = (
+    (mask_off_by_one, "causality", "sees_future", GPT_CASE),
+    (mask_inverted, "causality", "sees_future", GPT_CASE),
+    (mask_absent, "causality", "sees_future", GPT_CASE),
+    (softmax_over_queries, "causality", "sees_future", GPT_CASE),
+    (softmax_over_batch, "batch_independence", "depends_on_batch", GPT_CASE),
+    (heads_merged_without_transpose, "reference", "output_differs", REFERENCE_CASE),
+    (scale_missing, "init", "scores_too_large", GPT_CASE),
+    (scores_swallowed, "reference", "output_differs", REFERENCE_CASE),
+    (attention_detached, "graph", "cut", GPT_CASE),
+    (positions_without_effect, "graph", "no_effect", GPT_CASE),
+    (padding_counted, "alignment", "padding_counts", PADDED_CASE),
+)
+"""Fault, the check that must see it, the finding that it must report, and on which case."""
+
+
 def register_all(register: Register) -> None:
-    """Each fault with the check that must see it and the finding that it must report."""
+    """Each with its check, finding and case."""
+    for fault, check, finding, case in FAULTS:
+        register(f"transformer_{fault.__name__}", fault, check=check, finding=finding, case=case)

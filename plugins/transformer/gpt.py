@@ -17,8 +17,8 @@ class GPT(nn.Module):
     """ids (B, T), T up to `context` -> logits (B, T, vocab) of the token after each position.
 
     tied: the output layer's weight is the token embedding's. positions: 'learned', 'sinusoidal',
-    'rotary' or 'none'. options: those of `TransformerBlock` (hidden, norm, norm_first,
-    activation, dropout, bias).
+    'rotary' or 'none'. init: 'scaled' or 'gpt2', see `initial`. options: those of
+    `TransformerBlock` (hidden, norm, norm_first, activation, dropout, bias).
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class GPT(nn.Module):
         *,
         positions: str = "learned",
         tied: bool = False,
+        init: str = "scaled",
         **options: Any,
     ) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class GPT(nn.Module):
         self.head = nn.Linear(width, vocab, bias=False)
         if tied:
             self.head.weight = self.token_embedding.weight
-        init_transformer(self, branches=2 * layers)
+        init_transformer(self, 2 * layers, init)
 
     def forward(self, ids: Tensor, cache: list[KeyValues] | None = None) -> Tensor:
         """With a cache, ids are the tokens that follow those already in it."""

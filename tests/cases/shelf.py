@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gradcheck.case import Case
 from gradcheck.casefile import CaseFile, load_text
@@ -38,6 +38,17 @@ class OverfitOptions(Options):
     steps: int = Field(60, ge=1, le=10_000, description="Training steps.")
     below: float | None = Field(None, gt=0, description="Loss to reach.")
     sweep: Literal["short", "long"] = Field("short", description="How many rates to try.")
+
+
+class FragileOptions(Options):
+    """With a validator that breaks, as a plugin's may."""
+
+    level: int = Field(0, description="Breaks when it is not 0.")
+
+    @field_validator("level")
+    @classmethod
+    def _break(cls, value: int) -> int:
+        return value and {}["missing"]
 
 
 class Shelved:
@@ -80,6 +91,9 @@ CHECKS = [
     Shelved("overfit", OverfitOptions, needs_training),
     Shelved("updates", NoOptions, needs_training),
 ]
+
+
+FRAGILE = Shelved("fragile", FragileOptions, lambda case: None)
 
 
 def make_registry() -> Registry:

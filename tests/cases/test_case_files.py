@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 
 from gradcheck.case import Case, InputSpec, python_matches
-from gradcheck.casefile import load_cases
-from tests.cases.shelf import GOOD, HEAD, MODEL, REGISTRY, load, messages, only
+from gradcheck.casefile import load_cases, load_text
+from gradcheck.registry import Entry
+from tests.cases.shelf import (
+    FRAGILE,
+    GOOD,
+    HEAD,
+    MODEL,
+    REGISTRY,
+    load,
+    make_registry,
+    messages,
+    only,
+)
 
 DESIGN = """\
 # yaml-language-server: $schema=../gradcheck/case.schema.json
@@ -285,4 +296,15 @@ def test_inputs_by_position_where_the_op_has_other_names() -> None:
     ]
     assert messages(HEAD + "  c: {op: layer_norm, inputs: {weight: [2]}}\n") == [
         "3:23: op layer_norm needs 'x'; add it to `inputs`, or to `args` if it is no array"
+    ]
+
+
+def test_a_check_that_breaks_does_not_hide_the_cases() -> None:
+    registry = make_registry()
+    registry.add(Entry("check", "fragile", FRAGILE, "shelf", "shelf.py:1"))
+    text = HEAD + GOOD + GOOD.replace("good", "bad") + "    checks: {fragile: {level: 1}}\n"
+    loaded = load_text(text, registry)
+    assert [c.name for c in loaded.cases] == ["good"]
+    assert [str(e) for e in loaded.errors] == [
+        "<case>:9:23: the options of check fragile cannot be validated: KeyError: 'missing'"
     ]

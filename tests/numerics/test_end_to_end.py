@@ -1,5 +1,5 @@
-"""Faults that no op shows: accumulation, tied weights, branches outside the graph, frameworks without
-a tape."""
+"""Faults that no op shows: accumulation, tied weights, branches outside the graph; frameworks
+without a tape."""
 
 from __future__ import annotations
 
@@ -173,7 +173,9 @@ def test_float32_sees_an_error_of_one_percent():
     assert codes(check_model(Residual, step32, framework=Wrong))[0] == "wrong_gradient"
 
 
-@pytest.mark.parametrize("options", [{"exhaustive": True}, {"exhaustive": True, "method": "complex"}])
+@pytest.mark.parametrize(
+    "options", [{"exhaustive": True}, {"exhaustive": True, "method": "complex"}]
+)
 def test_exhaustive_names_the_entry(options):
     class OneEntry(TinyTorch):
         def grad(self, leaf):

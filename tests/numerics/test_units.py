@@ -98,7 +98,12 @@ def test_an_error_above_the_noise_is_seen_through_it():
 
 
 def test_a_jump_is_no_wrong_slope():
-    found = compare(Function(lambda x: np.sign(x - 1e-12), np.zeros(1)), np.array([1e8]), np.ones(1), Precision())
+    found = compare(
+        Function(lambda x: np.sign(x - 1e-12), np.zeros(1)),
+        np.array([1e8]),
+        np.ones(1),
+        Precision(),
+    )
     assert found.state[0] == OPEN
 
 
@@ -118,9 +123,7 @@ def jacobian_of_colouring(found, fn, x, h=1e-6):
     for number in range(found.colours):
         moved = x + h * (found.colour_of == number).reshape(x.shape)
         change = (np.asarray(fn(moved)).reshape(-1) - base) / h
-        owner = (
-            np.full(base.size, number) if found.dense else found.owners(np.array([number]))[0]
-        )
+        owner = np.full(base.size, number) if found.dense else found.owners(np.array([number]))[0]
         for j in np.flatnonzero(owner < x.size):
             out[j, owner[j]] += change[j]
     return out
@@ -192,10 +195,10 @@ def test_a_wrong_row_is_diagnosed():
 
 
 def test_replay_equals_the_framework_for_every_op_on_the_way():
-    from tests.numerics.test_correct import Mixed, step
-    from tests.numerics.support import registry
     from gradcheck.case import Case
     from gradcheck.subject import Subject
+    from tests.numerics.support import registry
+    from tests.numerics.test_correct import Mixed, step
 
     made = registry(model=("model", Mixed), step=("step", step))
     subject = Subject(Case(name="m", model="model", step="step"), made, dtype="float64")

@@ -12,6 +12,12 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "cases").rglob("*.yaml"))
 
 
+def names(registry, kind):
+    """What the plugins offer; the catalogue of faults has its own runner."""
+    entries = registry.entries(kind, "tinytorch")
+    return {e.name for e in entries if e.plugin != "faults"}
+
+
 @pytest.fixture(scope="module")
 def registry():
     return plugins.load([ROOT / "plugins"])
@@ -30,7 +36,7 @@ def test_no_first_party_plugin_fails(registry):
 
 def test_every_op_of_every_plugin_has_a_case(registry, cases):
     checked = {c.op for c in [*cases, *implicit_cases(registry)] if "gradient" in c.checks}
-    missing = set(registry.names("op", "tinytorch")) - checked
+    missing = names(registry, "op") - checked
     assert not missing, f"write a case for: {', '.join(sorted(missing))}"
 
 
@@ -43,7 +49,7 @@ def test_every_op_of_tinytorch_has_a_case_that_is_expected_to_pass(cases):
 
 
 def test_every_model_of_the_plugins_has_a_case(registry, cases):
-    missing = set(registry.names("model", "tinytorch")) - {c.model for c in cases}
+    missing = names(registry, "model") - {c.model for c in cases}
     assert not missing, f"write a case for: {', '.join(sorted(missing))}"
 
 

@@ -148,6 +148,10 @@ def gather(x, dim: int, index):
 def scatter_add(x, dim: int, index, src):
     """A copy of x with src[i, j, k] added at [i, index[i, j, k], k] for dim 1 of 3."""
     _check_index(index, x, dim)
+    if src.ndim < index.ndim or any(
+        n < m for n, m in zip(src.shape[src.ndim - index.ndim :], index.shape)
+    ):
+        raise ValueError(f"src {src.shape} is smaller than index {index.shape}")
     where = _grid(index, dim)
     used = (..., *(slice(n) for n in index.shape))  # src may be larger than index
     lead = np.broadcast_shapes(x.shape[: x.ndim - index.ndim], src.shape[: src.ndim - index.ndim])
