@@ -49,9 +49,9 @@ def name_in(file: str, line: int) -> str | None:
     node = statement(file, line)
     parts = list(ast.walk(node)) if node is not None else []
     ways = [p for p in parts if isinstance(p, ast.Attribute) and p.attr in WAYS_OUT]
-    for part in ways:  # of `h.data.tolist()` the innermost: `h`
-        if not any(other in ways for other in ast.walk(part.value)):
-            return ast.unparse(part.value)
+    for way in ways:  # of `h.data.tolist()` the innermost: `h`
+        if not any(other in ways for other in ast.walk(way.value)):
+            return ast.unparse(way.value)
     for part in parts:
         if isinstance(part, ast.Call) and ast.unparse(part.func) == "float" and part.args:
             return ast.unparse(part.args[0])

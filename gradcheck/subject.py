@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import random
 from collections.abc import Iterator, Mapping
@@ -95,7 +96,7 @@ class Subject:
     def _build_model(self) -> None:
         case = self.case
         factory = self._lookup("model", case.model).value
-        self.model = factory(**case.args)
+        self.model = factory(**copy.deepcopy(case.args))
         self.framework.cast(self.model, self.dtype)
         self.framework.train_mode(self.model, self.training)
         self.parameters = self.framework.named_parameters(self.model)

@@ -78,8 +78,10 @@ class Memory:
 
     def _by_bytes(self, array: NDArray[Any]) -> Origins:
         flat = array.reshape(-1)
-        if flat.size == 0 or np.all(flat == flat[0]):  # zeros and ones are nobody's
+        if flat.size == 0:
             return ()
+        if np.all(flat == flat[0]):  # filled with a number taken out before; 0 and 1 are nobody's
+            return () if flat[0] in (0, 1) else self.numbers.get(float(flat[0]), ())
         ordered = None
         for values, origins in self.lists:
             if values.size == flat.size and np.array_equal(values.astype(flat.dtype), flat):

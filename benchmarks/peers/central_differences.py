@@ -44,7 +44,7 @@ def complaints(fn: Any, arrays: dict[str, Any]) -> list[Complaint]:
                 sides.append(float((fn(*{**arrays, name: moved}.values())[0] * cotangent).sum()))
             numeric[index] = (sides[0] - sides[1]) / (2 * STEP)
         error = np.abs(grad - numeric) / np.maximum(np.maximum(np.abs(grad), np.abs(numeric)), 1e-8)
-        worst = np.unravel_index(np.argmax(error), error.shape)
+        worst = tuple(map(int, np.unravel_index(np.argmax(error), error.shape)))
         if not error[worst] <= BOUND:
             found.append(Complaint(name, f"{name}{list(worst)}: relative error {error[worst]:.3g}"))
     return found

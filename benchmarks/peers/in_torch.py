@@ -38,6 +38,20 @@ def torch_op(fn: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
     return call
 
 
+class OpModule(torch.nn.Module):
+    """An op as a module, integer inputs held fast."""
+
+    def __init__(self, subject: Any) -> None:
+        super().__init__()
+        self.op = torch_op(subject.fn, list(subject.arrays))
+        self.kind = [a.dtype.kind for a in subject.arrays.values()]
+        self.fixed = [torch.from_numpy(a) for a in subject.arrays.values() if a.dtype.kind != "f"]
+
+    def forward(self, *tensors: Any) -> Any:
+        given, fixed = iter(tensors), iter(self.fixed)
+        return self.op(*(next(given if kind == "f" else fixed) for kind in self.kind))
+
+
 def leaves(arrays: dict[str, Any]) -> tuple[Any, ...]:
     """Tensors; those with floats require a gradient."""
     return tuple(

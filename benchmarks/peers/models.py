@@ -176,9 +176,7 @@ class ModelSubject(Subject):
 
 
 def _fault(id: str, title: str, part: str, *words: str, needs: str = "") -> ModelSubject:
-    return ModelSubject(
-        id, title, "model", words=words, needs=frozenset(needs.split()), part=part
-    )
+    return ModelSubject(id, title, "model", words=words, needs=frozenset(needs.split()), part=part)
 
 
 ATTENTION = ("query.weight", "key.weight", "value.weight", "proj.weight", "proj.bias")
@@ -219,9 +217,7 @@ HEALTHY = ModelSubject(
 CORRECT = [
     HEALTHY,
     ModelSubject("tied", "tied weights", "model", correct=True),
-    ModelSubject(
-        "frozen", "a frozen layer", "model", correct=True, frozen=("embedding.weight",)
-    ),
+    ModelSubject("frozen", "a frozen layer", "model", correct=True, frozen=("embedding.weight",)),
     ModelSubject("dropout", "dropout in train mode", "model", correct=True),
 ]
 

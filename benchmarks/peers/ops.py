@@ -237,13 +237,19 @@ def _body(fn: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(f"ops.py:{start + i}" for i in range(len(source)))
 
 
+def _inputs_named(names: tuple[str, ...]) -> list[str]:
+    """How the tools name an input, with its number or its name and an entry."""
+    numbered = [f"{word}{i}" for i in range(len(names)) for word in ("input ", "input_")]
+    return numbered + [f"{name}[" for name in names]
+
+
 def _op(fn: Callable[..., Any], title: str, *, needs: str = "", **inputs: Any) -> OpSubject:
     names = tuple(inputs)
     return OpSubject(
         id=fn.__name__,
         title=title,
         kind="op",
-        words=(fn.__name__, *(f"input {i}" for i in range(len(names))), *names),
+        words=(fn.__name__, f"peers_{fn.__name__}", *_inputs_named(names)),
         lines=_body(fn),
         needs=frozenset(needs.split()),
         fn=fn,
@@ -283,7 +289,10 @@ FAULTS = [
         x=normal(2, 3),
     ),
     _op(
-        second_call, "backward spoils what it saved for a second call", needs="mutation", x=normal(2, 3)
+        second_call,
+        "backward spoils what it saved for a second call",
+        needs="mutation",
+        x=normal(2, 3),
     ),
     _op(used_twice, "an input used twice is counted once", x=normal(2, 3)),
     _op(
@@ -315,9 +324,7 @@ CORRECT = [
         "max that shares the gradient among ties",
         x=np.array([[1.0, 2.0, 2.0], [3.0, 0.5, 0.5]]),
     ),
-    _right(
-        "float32_gelu", float32_gelu, "gelu computed in float32", x=normal(3, 5)
-    ),
+    _right("float32_gelu", float32_gelu, "gelu computed in float32", x=normal(3, 5)),
     _right(
         "unused_rows",
         embedding,

@@ -161,4 +161,3 @@ def make_op(subject: Any, framework: str) -> Any:
     from tinytorch.op import op
 
     return op(name=f"peers_{subject.id}")(subject.fn)
-

@@ -10,8 +10,7 @@ import pytest_torch as pt
 import torch
 
 from . import models, ops
-from .in_torch import model_of
-from .torchtest import OpModule
+from .in_torch import OpModule, model_of
 from .verdict import Cell, Complaint, measure
 
 ABILITIES = ("mutation", "strides", "step")

@@ -11,24 +11,10 @@ import torch
 import torchtest2
 
 from . import models, ops
-from .in_torch import model_of, torch_op
+from .in_torch import OpModule, model_of
 from .verdict import Cell, Complaint, measure
 
 ABILITIES = ("mutation", "strides")  # it is given a loss, never a training step
-
-
-class OpModule(torch.nn.Module):
-    """An op as a module, integer inputs held fast."""
-
-    def __init__(self, subject: Any) -> None:
-        super().__init__()
-        self.op = torch_op(subject.fn, list(subject.arrays))
-        self.kind = [a.dtype.kind for a in subject.arrays.values()]
-        self.fixed = [torch.from_numpy(a) for a in subject.arrays.values() if a.dtype.kind != "f"]
-
-    def forward(self, *tensors: Any) -> Any:
-        given, fixed = iter(tensors), iter(self.fixed)
-        return self.op(*(next(given if kind == "f" else fixed) for kind in self.kind))
 
 
 def contestant() -> Iterator[Cell]:

@@ -92,10 +92,9 @@ def _fused(call: OpCall) -> Answer:
     arrays = list(call.inputs)
     heads = call.attrs.get("heads", 1)
     first = np.asarray(arrays[0], dtype=np.float64)
-    if (
-        call.input_names[:3] == ("query", "key", "value")
-        or (len(arrays) >= 3
-        and all(isinstance(a, np.ndarray) and a.ndim == first.ndim for a in arrays[:3]))
+    if call.input_names[:3] == ("query", "key", "value") or (
+        len(arrays) >= 3
+        and all(isinstance(a, np.ndarray) and a.ndim == first.ndim for a in arrays[:3])
     ):
         q, k = first, np.asarray(arrays[1], dtype=np.float64)
         units = np.zeros(k.shape)

@@ -61,6 +61,10 @@ class Trace:
                 if before is not None and edge.cut != "no_grad":
                     edge = before[0]  # under no_grad the first op is of interest: the last met here
                 found[key] = (edge, {**(before[1] if before else {}), **behind})
+        made = self.tracer.made.get(id(output))
+        if not found and not unknown and made is not None and made.op is None:
+            # The loss itself is a new tensor: whatever its value, it came out of the graph.
+            unknown.append(Edge(None, "rebuilt", made.at, None))
         if not found and unknown:
             self._by_elimination(unknown, names, found)
         return [

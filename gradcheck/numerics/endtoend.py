@@ -167,7 +167,7 @@ def check_entries(
             steps,
             precision,
             floor=floor,
-            first=2 if precision.double else 0,
+            first=3 if precision.double else 0,
         )
         certify(lines, outcome, steps, precision, may_fail=False)
         verdicts[name] = outcome

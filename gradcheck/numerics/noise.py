@@ -44,7 +44,7 @@ class Precision:
         The first ones serve smooth functions (truncation h^6, rounding eps/h); the small ones are
         for entries close to a kink or to a singularity.
         """
-        return (7, 10, 13, 17, 21, 25, 29, 33) if self.data < 1e-12 else (4, 6, 8, 10, 13)
+        return (7, 9, 11, 14, 18, 22, 26, 30, 33) if self.data < 1e-12 else (4, 6, 8, 10, 13)
 
 
 def scale_of(array: Array) -> float:

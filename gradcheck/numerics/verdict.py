@@ -115,7 +115,11 @@ def compare(
                 estimate = slope(pairs, ha)
                 tolerance = target[active] + 4 * noise[active] / ha + analytic_rounding[active]
                 gap = np.abs(estimate - analytic[active])
-                good = gap <= tolerance
+                # A blunt estimate does not clear a line that a sharp one has accused.
+                accused = (votes[active] > 0) & (
+                    tolerance > AGREE * np.abs(numeric[active] - analytic[active])
+                )
+                good = (gap <= tolerance) & ~accused
                 done = active[good]
                 state[done] = RIGHT
                 numeric[done] = estimate[good]
@@ -162,6 +166,8 @@ def compare(
             active = active[~guilty]
             if not active.size:
                 break
+    # Accused twice, cleared never, and no finer step could see more.
+    state[active[votes[active] >= 2]] = WRONG
     limit[active] = SURE * error[active]
     return Comparison(analytic, numeric, error, limit, state, size)
 

@@ -85,9 +85,7 @@ def loaded() -> None:
 
 
 @pytest.fixture
-def user(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, loaded: None
-) -> UserProject:
+def user(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, loaded: None) -> UserProject:
     for name in ("CI", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     return UserProject(pytester)

@@ -313,9 +313,7 @@ def test_result_of_an_op_as_parameter(bench: Bench) -> None:
     assert "test_correct_things.py:" in result.findings[0].where
 
 
-def test_pullback_that_gives_almost_nothing(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pullback_that_gives_almost_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     from tinytorch.op import OPS
 
     original = OPS["tanh"].fn

@@ -24,9 +24,11 @@ def traced() -> Tracer:
 
 def test_off_means_off() -> None:
     before = dict(vars(Tensor)), dict(vars(Op)), dict(vars(no_grad.__mro__[1]))
-    with pytest.raises(ZeroDivisionError), traced():
+    with traced():
         assert vars(Tensor)["data"] is not vars(Tensor)["_data"]
-        raise ZeroDivisionError
+    assert (dict(vars(Tensor)), dict(vars(Op)), dict(vars(no_grad.__mro__[1]))) == before
+    with pytest.raises(ZeroDivisionError), traced():
+        _ = 1 / 0
     assert (dict(vars(Tensor)), dict(vars(Op)), dict(vars(no_grad.__mro__[1]))) == before
     assert vars(Tensor)["data"] is vars(Tensor)["_data"]  # the same C descriptor, the same path
     assert type(Tensor([1.0]).data) is np.ndarray

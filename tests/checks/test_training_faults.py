@@ -253,9 +253,7 @@ def test_adam_without_bias_correction(bench: Bench) -> None:
         "optimizer my_adam does not follow the formula of adam: at step 1"
     )
     assert "the bias correction 1/(1 - beta^t) is missing" in finding.message
-    result = bench.run(
-        "updates", Net, optimizer={"name": "my_adam", "lr": 0.01}, formula="none"
-    )
+    result = bench.run("updates", Net, optimizer={"name": "my_adam", "lr": 0.01}, formula="none")
     assert result.outcome == "passed"
 
 

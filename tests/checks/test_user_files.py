@@ -73,7 +73,10 @@ def test_logits_rebuilt_from_data(user) -> None:
         ("h = Tensor(np.tanh(h.numpy()))", "use a Tensor operation instead: h.tanh()"),
         ("h = Tensor(h.tolist())", "use a Tensor operation instead: h"),
         ("h = Tensor([[v for v in row] for row in h.data.tolist()])", "use Tensor operations on"),
-        ("h = Tensor(np.array(h.data.T.tolist()).T.copy())", "use a Tensor operation instead: h.T.T"),
+        (
+            "h = Tensor(np.array(h.data.T.tolist()).T.copy())",
+            "use a Tensor operation instead: h.T.T",
+        ),
         ("h = Tensor(np.einsum('bi,ij->bj', h.data, np.eye(16)))", "use a Tensor operation"),
         ("h = Tensor(h.data[:, ::-1].copy())", "use a Tensor operation instead: h[:, ::-1]"),
         ("h = h.detach().relu()", "leave out .detach() so that `h` stays in the graph"),
@@ -85,7 +88,8 @@ def test_layer_rebuilt_by_numpy(user, line: str, advice: str) -> None:
         user.run("[graph]"),
         "2 of 4 parameters get no gradient from the loss",
         f"the graph is cut at {user.place(line)}   {line}",
-        f"`h` was made at {user.place('h = self.first')} by linear; upstream of the cut: {UPSTREAM}",
+        f"`h` was made at {user.place('h = self.first')} by linear; "
+        f"upstream of the cut: {UPSTREAM}",
         advice,
     )
 
@@ -192,8 +196,7 @@ def test_layer_in_a_plain_dict(user) -> None:
     user.write(body, models="net: Net")
     in_order(
         user.run("[graph, updates]"),
-        "2 parameters of the model are missing from its parameters(): "
-        "extra.a.weight, extra.a.bias",
+        "2 parameters of the model are missing from its parameters(): extra.a.weight, extra.a.bias",
         f"extra.a.weight was made at {user.place('self.extra =')}",
         "keep layers as attributes, or in a ModuleList or Sequential",
         "the optimizer does not hold 2 of 6 trainable parameters: extra.a.weight, extra.a.bias",
@@ -210,7 +213,8 @@ class Norm(nn.Module):
         self.shift = nn.Parameter(np.zeros(width, np.float32), requires_grad=False)
 
     def forward(self, x):
-        return (x - x.mean(-1, True)) / (x.var(-1, keepdim=True) + 1e-5).sqrt() * self.scale + self.shift
+        x = (x - x.mean(-1, True)) / (x.var(-1, keepdim=True) + 1e-5).sqrt()
+        return x * self.scale + self.shift
 """
         + net("h = self.norm(h)").replace(
             "super().__init__()", "super().__init__()\n        self.norm = Norm(16)"
@@ -302,9 +306,7 @@ class Stiff(nn.Module):
     text = user.run(
         "{overfit: {steps: 60, fraction: 0.9}}", loss="square", optimizer="{name: sgd, lr: 0.01}"
     )
-    in_order(
-        text, "the learning rate 0.01 is too high: diverged at step", "try lr: ", "lower)"
-    )
+    in_order(text, "the learning rate 0.01 is too high: diverged at step", "try lr: ", "lower)")
 
 
 def test_zero_grad_missing(user) -> None:
@@ -371,7 +373,8 @@ class Text:
         return 30
 
     def __getitem__(self, i):
-        return self.ids[10 * i : 10 * i + 8], self.ids[10 * i + self.shift : 10 * i + 8 + self.shift]
+        start = 10 * i + self.shift
+        return self.ids[10 * i : 10 * i + 8], self.ids[start : start + 8]
 
 
 def shifted(model, batch, loss):
