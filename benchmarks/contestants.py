@@ -19,7 +19,9 @@ DECADES = [3.0 * 10.0**-k for k in range(12)] + [10.0**-k for k in range(12)]
 DECADES.sort(reverse=True)
 
 
-def smallest_seen(wrong: Callable[[tuple[int, ...], float], bool], entries: list[Any]) -> float | None:
+def smallest_seen(
+    wrong: Callable[[tuple[int, ...], float], bool], entries: list[Any]
+) -> float | None:
     """The smallest error of the decades that is seen in every entry: wrong(entry, error)."""
     best = None
     for error in DECADES:

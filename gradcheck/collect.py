@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +15,36 @@ if TYPE_CHECKING:
     from gradcheck.registry import Registry
 
 
-class CaseFile(pytest.File):
+class CheckedFile(pytest.File):
+    """A file of cases. All its items carry the mark `gradcheck`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_marker("gradcheck")
+
+    def nodes_of(
+        self, cases: Iterable[Case], registry: Registry
+    ) -> Iterator[pytest.Item | pytest.Collector]:
+        """The cases, as the conftest files above them have them.
+
+        pytest takes three times as long to collect a case and then its items as to be given the
+        items at once. Their ids and parents are the same, but pytest finds `file::case` on the
+        command line only among the nodes that a file gives.
+        """
+        one_by_one = self.config.stash[KEY].names_nodes
+        modify = self.ihook.pytest_gradcheck_modify_case
+        for case in cases:
+            if modify.get_hookimpls():
+                changed = modify(config=self.config, case=case)
+                case = case if changed is None else changed
+            node = CaseNode.from_parent(self, name=case.name, case=case, registry=registry)
+            if one_by_one:
+                yield node
+            else:
+                yield from node.collect()
+
+
+class CaseFile(CheckedFile):
     """A YAML file. Its valid cases run even when others in it are wrong."""
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
@@ -24,17 +53,12 @@ class CaseFile(pytest.File):
         session = self.config.stash[KEY]
         registry = session.registry_for(self)
         loaded = load_cases(self.path, registry, self.config.rootpath)
-        modify = self.ihook.pytest_gradcheck_modify_case
         if loaded.errors:
             yield BadFileItem.from_parent(self, name="case-file", errors=loaded.errors)
-        for case in loaded.cases:
-            if modify.get_hookimpls():
-                changed = modify(config=self.config, case=case)
-                case = case if changed is None else changed
-            yield CaseNode.from_parent(self, name=case.name, case=case, registry=registry)
+        yield from self.nodes_of(loaded.cases, registry)
 
 
-class PluginFile(pytest.File):
+class PluginFile(CheckedFile):
     """A Python file of a plugin folder. Its ops with sample inputs are cases by themselves."""
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
@@ -44,9 +68,9 @@ class PluginFile(pytest.File):
 
         session = self.config.stash[KEY]
         registry = session.registry_for(self)
-        for case in implicit_cases(registry):
-            if Path(case.place.file).resolve() == self.path.resolve():
-                yield CaseNode.from_parent(self, name=case.name, case=case, registry=registry)
+        path = self.path.resolve()
+        own = [c for c in implicit_cases(registry) if Path(c.place.file).resolve() == path]
+        yield from self.nodes_of(own, registry)
 
 
 class CaseNode(pytest.Collector):
@@ -57,7 +81,6 @@ class CaseNode(pytest.Collector):
         self.registry = registry
         session = self.config.stash[KEY]
         self.case = session.with_settings(case)
-        self.add_marker("gradcheck")
         self.bad_marks: list[str] = []
         for mark in self.case.marks:
             try:

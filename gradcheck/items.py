@@ -177,7 +177,6 @@ class BadFileItem(GradcheckItem):
         super().__init__(**kwargs)
         self.errors = errors
         self.line = int(getattr(errors[0], "line", 1))
-        self.add_marker("gradcheck")
 
     def known(self) -> dict[str, Any]:
         findings = [

@@ -35,17 +35,22 @@ class Outcome:
 
 def case_of(entry: Entry, registry: Registry) -> Case:
     """The case of a fault, from its YAML text. Raises ValueError with every error of the text."""
-    from gradcheck.casefile import load_text
-
     text = textwrap.dedent(entry.extra["case"]).strip("\n")
     if not any(line.startswith("checks:") for line in text.splitlines()):
         text += f"\nchecks: [{entry.extra['check']}]"
+    try:
+        return case_from(text, registry)
+    except ValueError as error:
+        raise ValueError(f"the case of fault {entry.name} ({entry.where}): {error}") from None
+
+
+def case_from(text: str, registry: Registry) -> Case:
+    """The case with these keys, as YAML. Raises ValueError with every error of the text."""
+    from gradcheck.casefile import load_text
+
     loaded = load_text("schema: 1\ncases:\n  case:\n" + textwrap.indent(text, "    "), registry)
     if loaded.errors or not loaded.cases:
-        raise ValueError(
-            f"the case of fault {entry.name} ({entry.where}) is wrong: "
-            + "; ".join(str(e) for e in loaded.errors)
-        )
+        raise ValueError("; ".join(str(e) for e in loaded.errors))
     return loaded.cases[0]
 
 

@@ -39,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(session, "gradcheck-session")
             if options.value(config, "strict_plugins"):
                 session.load_plugins_strictly()
+            if getattr(config.option, "dist", "no") != "no":
+                session.reject_unknown_settings()
             config.pluginmanager.register(Reporter(config, session), "gradcheck-reporter")
 
 

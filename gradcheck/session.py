@@ -17,12 +17,14 @@ import pytest
 
 from gradcheck import options, scale
 from gradcheck.report.live import Live, live_on_terminal
+from gradcheck.settings import merged, parse_settings, reject_unknown
 from gradcheck.yamlfiles import is_yaml, looks_like_cases
 
 if TYPE_CHECKING:
     from gradcheck.case import Case
     from gradcheck.registry import Registry
 
+MANY = 1000
 KEY = pytest.StashKey["Session"]()
 
 
@@ -35,6 +37,7 @@ class Session:
         config.stash[KEY] = self
         self.case_paths = [config.rootpath / p for p in options.value(config, "paths")]
         self.plugin_folders = [config.rootpath / p for p in options.value(config, "plugins")]
+        self.names_nodes = any("::" in str(argument) for argument in config.args)
         self.only_cases = on and config.args_source is not pytest.Config.ArgsSource.ARGS
         """--gradcheck without a path: the cases under gradcheck_paths and nothing else."""
         self.ini_seed = options.from_ini(config, "seed") or 0
@@ -113,13 +116,15 @@ class Session:
         return nullcontext() if self.live is None else self.live.running(text)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_collection(self) -> Generator[None, object, object]:
+    def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
         """Ten thousand items are not garbage: looking for some among them takes half the time."""
         was_on = gc.isenabled()
         gc.disable()
         try:
             return (yield)
         finally:
+            if session.testscollected > MANY:
+                gc.freeze()  # they stay until the end: leave them out of every later search
             if was_on:
                 gc.enable()
 
@@ -134,8 +139,9 @@ class Session:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         from gradcheck.items import GradcheckItem
 
-        for registry in self._registries.values():
-            reject_unknown([*self.below.items(), *self.above.items()], registry)
+        if not hasattr(self.config, "workerinput"):  # there the controller did it
+            for registry in self._registries.values():
+                self.reject_unknown_settings(registry)
         for order, item in enumerate(items):
             if isinstance(item, GradcheckItem):
                 item.order = order
@@ -220,6 +226,13 @@ class Session:
             return int(given)
         return case.seed if "seed" in case.model_fields_set else self.ini_seed
 
+    def reject_unknown_settings(self, registry: Registry | None = None) -> None:
+        """In a serial run when all is collected; with xdist before the workers start, since no
+        usage error can come from there (so it knows no checks of conftest files)."""
+        settings = merged(self.below, self.above)
+        if settings:
+            reject_unknown(settings, registry or self.load_plugins())
+
     def with_settings(self, case: Case) -> Case:
         """The case with the check options that the ini file and the command line set."""
         if not self.below and not self.above:
@@ -258,44 +271,3 @@ class ConftestRegister:
                 f"nothing of kind {kind!r} can be registered; {', '.join(KINDS)} can"
             )
         return registrar(self._registry, kind, "conftest")
-
-
-def reject_unknown(settings: list[tuple[str, dict[str, Any]]], registry: Registry) -> None:
-    """Stop the run when a setting is for a check or an option that there is not."""
-    import difflib
-
-    for name, given in settings:
-        if name not in registry.names("check"):
-            raise pytest.UsageError(f"gradcheck_set: {registry.unknown('check', name)}")
-        known = list(registry.get("check", name).value.Options.model_fields)
-        for option in given:
-            if option not in known:
-                close = difflib.get_close_matches(option, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known)}"
-                raise pytest.UsageError(
-                    f"gradcheck_set: {name}.{option}: check {name} has no such option; {hint}"
-                )
-
-
-def parse_settings(settings: list[str] | None) -> dict[str, dict[str, Any]]:
-    """['overfit.steps=200'] as {'overfit': {'steps': 200}}; values are JSON, else text.
-
-    Raises pytest.UsageError for anything else.
-    """
-    import json
-
-    found: dict[str, dict[str, Any]] = {}
-    for setting in settings or ():
-        name, equals, text = setting.partition("=")
-        check, dot, option = name.partition(".")
-        if not (equals and dot and check and option):
-            raise pytest.UsageError(
-                f"--gradcheck-set got {setting!r}; write CHECK.OPTION=VALUE, "
-                "as in overfit.steps=200"
-            )
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        found.setdefault(check, {})[option] = value
-    return found

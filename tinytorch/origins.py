@@ -44,6 +44,7 @@ class Memory:
         self.numbers: dict[float, Origins] = {}
         self.lists: list[tuple[NDArray[Any], Origins]] = []
         self.departures: list[Origin] = []
+        self._ranges: dict[int, tuple[float, float]] = {}
 
     def keep(self, tensor: Tensor) -> None:
         """Remember the result of an op (the owner is kept alive, so that its id stays its own)."""
@@ -83,10 +84,14 @@ class Memory:
         if np.all(flat == flat[0]):  # filled with a number taken out before; 0 and 1 are nobody's
             return () if flat[0] in (0, 1) else self.numbers.get(float(flat[0]), ())
         ordered = None
+        low, high = flat.min(), flat.max()
         for values, origins in self.lists:
             if values.size == flat.size and np.array_equal(values.astype(flat.dtype), flat):
                 return origins
         for tensor in reversed(self.by_size.get(flat.size, [])):
+            # The lowest and highest value tell nearly all others apart, and are cheap to keep.
+            if self._range(tensor, flat.dtype) != (low, high):
+                continue
             theirs = tensor._data.reshape(-1).astype(flat.dtype, copy=False)
             if np.array_equal(theirs, flat):
                 return (self._departure(tensor),)
@@ -94,6 +99,13 @@ class Memory:
             if flat.size > 3 and np.array_equal(np.sort(theirs), ordered):  # transposed, permuted
                 return (self._departure(tensor),)
         return ()
+
+    def _range(self, tensor: Tensor, dtype: Any) -> tuple[Any, Any]:
+        found = self._ranges.get(id(tensor))
+        if found is None:
+            found = (float(tensor._data.min()), float(tensor._data.max()))
+            self._ranges[id(tensor)] = found
+        return dtype.type(found[0]), dtype.type(found[1])
 
     def _departure(self, tensor: Tensor) -> Origin:
         for origin in reversed(self.departures):

@@ -130,4 +130,6 @@ def wrap(result: Any, origins: Origins, note: Note | None) -> Any:
         return traced(array, origins, note) if array.dtype.kind in "fc" else result
     if type(result) in (tuple, list):
         return type(result)(wrap(r, origins, note) for r in result)
+    if isinstance(result, tuple) and hasattr(result, "_fields"):  # np.linalg's named results
+        return type(result)(*(wrap(r, origins, note) for r in result))
     return result

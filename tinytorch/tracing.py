@@ -116,6 +116,19 @@ class Tracer:
             return traced(array, (origin,), self.memory.note)
 
         def put(tensor: Tensor, value: Any) -> None:
+            made = self.made.get(id(tensor))
+            if made is not None and made.op is not None:
+                # The result of an op gets other values: what it was lives on as another tensor, so
+                # that the way back leads through the cut.
+                before: Tensor = Tensor.__new__(Tensor)
+                before._data, before.grad, before.node = tensor._data, None, None
+                self.made[id(before)] = made._replace(tensor=before)
+                at = place()
+                edges = [
+                    edge._replace(source=before) if edge.source is tensor else edge
+                    for edge in self._edges(value, np.asarray(value), "rebuilt", at)
+                ]
+                self.made[id(tensor)] = Made(tensor, None, tuple(edges), at)
             slot.__set__(tensor, plain(value))
 
         return property(get, put)

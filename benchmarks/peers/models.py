@@ -198,7 +198,9 @@ FAULTS = [
     _fault("softmax_twice", "softmax before a cross-entropy that has one", "loss", "softmax"),
     _fault("shifted", "targets shifted once too often", "data"),
     _fault("unpaired", "inputs and targets shuffled apart", "data"),
-    _fault("zero_grad", "zero_grad missing", "step", "zero_grad", needs="step"),
+    _fault(
+        "zero_grad", "zero_grad missing", "step", "optimizer.zero_grad", "zero_grad", needs="step"
+    ),
     _fault("rate_low", "learning rate 1e-6", "optimizer", "learning rate"),
     _fault("rate_high", "learning rate 10", "optimizer", "learning rate"),
     _fault("layer_forgotten", "a layer missing from the optimizer", "optimizer", "down.weight"),

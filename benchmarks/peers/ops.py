@@ -7,15 +7,16 @@ line that a reader would have to change carries `# fault: <name>`.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import erf  # type: ignore[import-untyped]
 
 from .verdict import Subject
 
+erf = np.vectorize(math.erf)
 RNG = np.random.default_rng(0)
 
 

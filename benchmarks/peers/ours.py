@@ -1,4 +1,4 @@
-"""gradcheck itself: op cases with the check `gradient`, model cases with ten checks, all defaults."""
+"""gradcheck: op cases with the check `gradient`, model cases with ten checks, all at defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pytest-torch's assertions with their defaults: gradients, one-batch training, its training loop."""
+"""pytest-torch's assertions with their defaults: gradients, one-batch training, training loop."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ def of_model(subject: Any) -> list[Complaint]:
     def step(state: Any, batch: Any) -> Any:
         return models.train(state.model, batch, loss, state.optimizer, subject.fault("step"))
 
+    def setup_in_float64() -> Any:
+        """Adam turns the rounding of a true zero (the key bias) into steps in float32."""
+        fresh = copy.deepcopy(model).double()
+        return fresh, models.make_optimizer(torch, fresh, subject.fault("optimizer"))
+
+    def make_step(parts: int) -> Any:
+        """The same loop over micro-batches, which is how the tool looks at accumulation."""
+
+        def part(state: Any, batch: Any) -> Any:
+            if state.step_index % parts == 0 and subject.fault("step") != "zero_grad":
+                state.optimizer.zero_grad()
+            value = loss(state.model(batch[0]), batch[1]) / parts
+            value.backward()
+            if state.step_index % parts == parts - 1:
+                state.optimizer.step()
+            return value.detach()
+
+        return part
+
     rate = optimizer.param_groups[0]["lr"]
     checks: dict[str, Callable[[], Any]] = {
         "inference": lambda: pt.check_inference_contract(copy.deepcopy(model).eval(), ids),
@@ -53,6 +72,9 @@ def of_model(subject: Any) -> list[Complaint]:
         "decreases": lambda: pt.assert_loss_decreases(model, ids, to_loss, lr=rate),
         "overfits": lambda: pt.assert_overfits_one_batch(model, ids, to_loss, lr=rate),
         "loop": lambda: pt.run_training(setup, (ids, targets), step).assert_healthy(),
+        "accumulation": lambda: pt.assert_accumulation_equivalent(
+            setup_in_float64, (ids, targets), make_step
+        ),
     }
     for pattern in subject.frozen:
         checks["frozen"] = lambda p=pattern: pt.assert_frozen(

@@ -60,7 +60,8 @@ CONTESTANTS = (
     Contestant("pytest_torch", "pytest-torch", "pytest-torch", "pytest_torch_helpers"),
 )
 
-SHOWN = {NOT_APPLICABLE: "–", NOT_RUN: "not run", QUIET: "quiet", MISSED: "missed"}
+NONE = "-"
+SHOWN = {NOT_APPLICABLE: NONE, NOT_RUN: "not run", QUIET: "quiet", MISSED: "missed"}
 
 
 def markdown(results: Mapping[str, Any], chosen: Sequence[Contestant]) -> str:
@@ -78,7 +79,7 @@ def markdown(results: Mapping[str, Any], chosen: Sequence[Contestant]) -> str:
         totals = [_total(results[c.key], subjects) for c in chosen]
         seconds = [_seconds(results, c, chosen[0], subjects) for c in chosen]
         head = [_row(title, [c.title for c in chosen]), "|---" * (len(chosen) + 1) + "|"]
-        last = [_row("**total**", totals), _row("seconds (ratio to the first)", seconds)]
+        last = [_row("**total**", totals), _row("seconds (ratio to gradcheck)", seconds)]
         parts.append("\n".join([*head, *rows, *last]))
     return "\n\n".join(parts)
 
@@ -113,9 +114,10 @@ def _total(result: Mapping[str, Any], subjects: Sequence[Subject]) -> str:
     verdicts = [result["cells"][s.id]["verdict"] for s in subjects]
     run = [v for v in verdicts if v not in (NOT_APPLICABLE, NOT_RUN)]
     if not run:
-        return "–"
+        return NONE
     if subjects[0].correct:
-        return f"{run.count(FALSE_ALARM)} false alarms of {len(run)}"
+        alarms = run.count(FALSE_ALARM)
+        return f"{alarms} false alarm{'s' * (alarms != 1)} of {len(run)}"
     return f"{run.count(CAUGHT)} of {len(run)}"
 
 
@@ -136,7 +138,7 @@ def _seconds(
         and theirs["cells"][s.id]["verdict"] not in (NOT_APPLICABLE, NOT_RUN)
     ]
     if not both:
-        return "–"
+        return NONE
     total, reference = (sum(r["cells"][i]["seconds"] for i in both) for r in (mine, theirs))
     return f"{total:.1f} ({total / reference:.2g})"
 

@@ -35,6 +35,7 @@ class AccumulationOptions(Options):
 class Accumulation:
     """The mean of the gradients of k micro-batches is the gradient of the whole batch.
 
+    Where the loss ignores some targets, micro-batches weigh as much as they have positions left.
     Also of the case's own training step: where it accumulates, the gradient that reaches the
     optimizer must be that of the batch, not k times as large.
     """
@@ -81,13 +82,13 @@ def _parts(run: Subject, whole: Grads, options: Any) -> Iterator[Finding]:
         arrays = [a[:size] for a in arrays]
     each = size // options.parts
     total: Grads = dict.fromkeys(whole)
-    for start in range(0, size, each):
-        run.batch = run.to_leaves(tuple(a[start : start + each] for a in arrays))
+    weights = _weights(run, arrays[-1].reshape(options.parts, each, -1))
+    for i, weight in enumerate(weights):
+        run.batch = run.to_leaves(tuple(a[i * each : (i + 1) * each] for a in arrays))
         for name, grad in run.gradients().items():
             if grad is not None:
                 before = total[name]
-                part = grad / options.parts
-                total[name] = part if before is None else before + part
+                total[name] = weight * grad if before is None else before + weight * grad
     ratio, worst, name = _compare(total, whole)
     if worst <= options.tolerance:
         return
@@ -104,6 +105,17 @@ def _parts(run: Subject, whole: Grads, options: Any) -> Iterator[Finding]:
         else "something mixes the samples of a batch (batch norm in train mode, a mean over the "
         "unmasked positions): weight the micro-batches, or declare it with `enabled: false`",
     )
+
+
+def _weights(run: Subject, targets: Array) -> Array:
+    """The share of each micro-batch: equal, or by the positions that a loss with `ignore_index`
+    counts, as its mean is over those. targets: (parts, samples, positions)."""
+    parts = len(targets)
+    ignored = run.case.loss.args.get("ignore_index") if run.case.loss is not None else None
+    if ignored is None or targets.dtype.kind not in "iu":
+        return np.full(parts, 1 / parts)
+    counts = np.array([np.sum(t != ignored) for t in targets], dtype=np.float64)
+    return counts / max(counts.sum(), 1.0)
 
 
 def _own_step(subject: Subject, options: Any) -> Iterator[Finding]:

@@ -45,6 +45,13 @@ def rewrite(text: str) -> str | None:
         tree = ast.parse(text)
     except SyntaxError:
         return None
+    first = tree.body[0] if tree.body else None
+    if isinstance(first, ast.Assign) and isinstance(first.targets[0], ast.Attribute):
+        target = first.targets[0]
+        if target.attr == "data":  # h.data = np.tanh(h.data)
+            inner = _Rewriter()
+            result = inner.visit(first.value)
+            return f"{ast.unparse(target.value)} = {ast.unparse(result)}" if inner.found else None
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _last(node.func) in CONSTRUCTORS and node.args:
             inner = _Rewriter()

@@ -52,6 +52,15 @@ def result(report: GraphReport, options: Any) -> Result:
 
 def _findings(report: GraphReport, options: Any) -> Iterator[Finding]:
     states = report.states
+    if report.subject.model is not None and not any(s.trainable for s in states.values()):
+        yield Finding(
+            code="nothing_trains",
+            message="the model has no trainable parameter"
+            + (f": requires_grad is off on all {len(states)}" if states else " at all"),
+            advice="make parameters with requires_grad=True and keep them on the model, as "
+            "attributes or in a ModuleList",
+        )
+        return
     unreached = [s for s in states.values() if s.status in UNREACHED]
     yield from _unreached(report, unreached)
     for status, make in (

@@ -114,9 +114,21 @@ class Classifier:
                 state.status = "true zero"
             else:
                 state.status = "no effect"
+        for state in suspects:
+            behind_cut = any(state.name in cut.upstream for cut in self.report.cuts)
+            if state.status == "no effect" and behind_cut and self._matters_at_first(state.name):
+                state.status = "never reached" if state.analytic is None else "zero"
         idle = [s for s in suspects if s.status == "no effect"]
         if idle:
             self._excuse_idle(idle)
+
+    def _matters_at_first(self, name: str) -> bool:
+        """Whether the first forward of a new model depends on it: one that replaces its own
+        parameter in the forward computes with another tensor from then on."""
+        moved = self.report.subject.fresh()
+        moved.set(name, moved.get(name) + self.probe.direction(name))
+        first = Probe(moved).run()
+        return not np.isfinite(first) or abs(first - self.report.loss) > self.probe.noise(first)
 
     def _excuse_idle(self, idle: list[State]) -> None:
         """A parameter without effect is fine when it has one elsewhere: at other values of the

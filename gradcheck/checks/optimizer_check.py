@@ -82,16 +82,18 @@ def _worst(
     """
     worst = (0.0, "", 0, 0.0, 0.0)
     rules: dict[str, Any] = {}
-    for step, (before, after, gradients, held) in enumerate(
-        zip(log.before, log.after, log.gradients, log.settings)
+    for step, (before, after, gradients, held, groups) in enumerate(
+        zip(log.before, log.after, log.gradients, log.settings, log.groups)
     ):
         if worst[0] > allowed:
             break
-        settings = {**given, **held}
         for name, gradient in gradients.items():
             if gradient is None or not log.subject.framework.trainable(log.subject.leaves[name]):
                 continue
             memory = rules.setdefault(name, rule())
+            settings = {**given, **held, **groups.get(name, {})}
+            if settings.get("maximize"):
+                gradient = -gradient
             with np.errstate(all="ignore"):
                 expected = memory(before[name], gradient, settings) - before[name]
             moved = after[name] - before[name]

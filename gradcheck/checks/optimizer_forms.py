@@ -46,6 +46,7 @@ class Adam:
     def __init__(self) -> None:
         self.m: Any = 0.0
         self.v: Any = 0.0
+        self.largest: Any = 0.0
         self.t = 0
 
     def __call__(self, w: Array, g: Array, s: Settings) -> Array:
@@ -59,6 +60,8 @@ class Adam:
         self.m = b1 * self.m + (1 - b1) * g
         self.v = b2 * self.v + (1 - b2) * g * g
         m, v = self.m, self.v
+        if s.get("amsgrad"):  # Reddi et al. 2018
+            v = self.largest = np.maximum(self.largest, v)
         if self.corrected:
             m, v = m / (1 - b1**self.t), v / (1 - b2**self.t)
         return w - lr * m / (np.sqrt(v) + s.get("eps", 1e-8))

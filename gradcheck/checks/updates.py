@@ -91,9 +91,19 @@ def _never_stepped() -> Finding:
     )
 
 
+def is_declared(name: str, options: Any) -> bool:
+    return any(fnmatch(name, pattern) for pattern in options.frozen)
+
+
 def is_frozen(subject: Subject, name: str, options: Any) -> bool:
-    declared = any(fnmatch(name, pattern) for pattern in options.frozen)
-    return declared or not subject.framework.trainable(subject.parameters[name])
+    return is_declared(name, options) or not subject.framework.trainable(subject.parameters[name])
+
+
+def _takes_part(subject: Subject, name: str) -> bool:
+    """Whether the loss depends on a tensor: a moving average of weights is kept beside the model,
+    and moves although nothing trains it."""
+    probe = Probe(subject)
+    return probe.matters(name, probe.run())
 
 
 def _lists(subject: Subject, log: StepLog, options: Any) -> Iterator[Finding]:
@@ -146,7 +156,7 @@ def _moves(
     for name, leaf in subject.parameters.items():
         moved = not np.array_equal(before[name], after[name], equal_nan=True)
         if is_frozen(subject, name, options):
-            if moved:
+            if moved and (is_declared(name, options) or _takes_part(subject, name)):
                 wandering.append(name)
             continue
         grad = gradients[name]

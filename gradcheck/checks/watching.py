@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradcheck.frameworks.protocol import Array, Leaf
@@ -77,12 +77,14 @@ class StepLog:
         self.before: list[dict[str, Array]] = []
         self.after: list[dict[str, Array]] = []
         self.settings: list[dict[str, Any]] = []
+        self.groups: list[dict[str, dict[str, Any]]] = []
         subject.optimizer = Watched(optimizer, self._enter, self._leave)
 
     def _enter(self) -> None:
         self.gradients.append(self.subject.grads())
         self.before.append(self._values())
         self.settings.append(settings(self.optimizer))
+        self.groups.append(settings_by_leaf(self.optimizer, self.subject.leaves))
 
     def _leave(self) -> None:
         self.after.append(self._values())
@@ -101,9 +103,29 @@ def settings(optimizer: Any) -> dict[str, Any]:
     if isinstance(groups, list) and groups and isinstance(groups[0], dict):
         sources.append(groups[0])
     for source in sources:
-        for name, value in source.items():
-            if isinstance(value, (int, float, bool)) or (
-                isinstance(value, (tuple, list)) and all(isinstance(v, (int, float)) for v in value)
-            ):
-                found[name.lstrip("_")] = value
+        found.update(_numbers(source))
     return found
+
+
+def settings_by_leaf(optimizer: Any, leaves: Mapping[str, Leaf]) -> dict[str, dict[str, Any]]:
+    """What the parameter group of each leaf says, where there are groups."""
+    groups = getattr(optimizer, "param_groups", None)
+    if not isinstance(groups, list):
+        return {}
+    names = {id(leaf): name for name, leaf in leaves.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        if isinstance(group, dict) and isinstance(group.get("params"), (list, tuple)):
+            own = _numbers(group)
+            found.update({names[id(p)]: own for p in group["params"] if id(p) in names})
+    return found
+
+
+def _numbers(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that are numbers, or short rows of numbers."""
+    return {
+        name.lstrip("_"): value
+        for name, value in source.items()
+        if isinstance(value, (int, float))
+        or (isinstance(value, (tuple, list)) and all(isinstance(v, (int, float)) for v in value))
+    }

@@ -140,7 +140,16 @@ class ClipsGradients(Protocol):
     """Capability: gradient clipping in training."""
 
     def clip_gradients(self, leaves: Sequence[Leaf], max_norm: float) -> float:
-        """Scale all gradients down so that their joint norm is at most max_norm; the norm before."""
+        """Scale all gradients down so that their joint norm is at most max_norm; returns the norm
+        before."""
+
+
+@runtime_checkable
+class PreparesTraining(Protocol):
+    """Capability: settings of the process that make long training faster."""
+
+    def prepare_training(self) -> None:
+        """Called once, before `python -m gradcheck train` makes its first update."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from gradcheck.sourcetext import name_in, target_of, text_of
 from tinytorch.op import Where
 from tinytorch.origins import Edge
 from tinytorch.tensor import Tensor
+from tinytorch.traced_array import gather
 from tinytorch.tracing import Place, Tracer
 
 
@@ -78,7 +79,7 @@ class Trace:
             queue = [output]
             edges: list[Edge] = []
         else:  # the step returned a number or an array: that was the cut
-            origins = self.tracer.memory.find(output, _array(output))
+            origins = gather(output)[0] or self.tracer.memory.find(output, _array(output))
             edges = [Edge(o.tensor, "item", Place(o.where, None, None), o) for o in origins]
             queue = [o.tensor for o in origins]
         seen = {id(t) for t in queue}

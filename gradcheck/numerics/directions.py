@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +14,10 @@ from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.noise import Precision, measured_noise, scale_of
 from gradcheck.numerics.replay import Replay
 from gradcheck.subject import Subject
+
+WORKERS = min(8, os.cpu_count() or 1)
+LARGE = 500_000
+"""Entries of all leaves from which on directions are run on several threads."""
 
 
 class Forward(Protocol):
@@ -56,9 +63,11 @@ class ReplayForward:
         self.replay, self.weights = replay, weights
         self.base = float(np.sum(weights * replay.output))
         self.evaluations = 0
+        self._lock = threading.Lock()
 
     def __call__(self, name: str, values: Array) -> Array:
-        self.evaluations += len(values)
+        with self._lock:
+            self.evaluations += len(values)
         change = self.replay.run({name: values}) - self.replay.output
         return (change * self.weights).reshape(len(values), -1).sum(axis=-1)
 
@@ -113,12 +122,30 @@ class DirectionLines:
     def __call__(self, offsets: tuple[float, ...], h: Array, active: Array) -> Array:
         out = np.empty((len(offsets), len(active)))
         ks = np.asarray(offsets)
-        for column, i in enumerate(active):
+
+        def run(column: int) -> None:
+            i = active[column]
             name, direction = self.targets[i]
             x = self.values[name]
             steps = (ks * h[i]).reshape(-1, *(1,) * x.ndim)
             out[:, column] = self.forward(name, x + steps * direction)
+
+        columns = range(len(active))
+        if self._threads(active):
+            run(0)  # settles how each op takes copies before threads share that knowledge
+            with ThreadPoolExecutor(WORKERS) as pool:
+                list(pool.map(run, columns[1:]))
+        else:
+            for column in columns:
+                run(column)
         return out
+
+    def _threads(self, active: Array) -> bool:
+        """Whether there is enough to multiply that a second core helps. Only a replay may run on
+        several threads; a framework's own forward may not."""
+        if WORKERS == 1 or not isinstance(self.forward, ReplayForward):
+            return False
+        return len(active) > 4 and sum(v.size for v in self.values.values()) > LARGE
 
 
 def noise_of(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.directions import Forward, ReplayForward
+from gradcheck.numerics.directions import WORKERS, Forward, ReplayForward
 
-COPIES = 64
+COPIES = 128
 """Copies of the forward that run at once."""
-WORKERS = min(8, os.cpu_count() or 1)
+ROOM = 1 << 23
+"""Numbers in the copies of one leaf."""
 
 
 def chunks(active: Array, size: int) -> Iterator[tuple[int, Array]]:
@@ -51,7 +51,8 @@ class EntryLines:
             values = self.forward(self.name, stack.reshape(-1, *self.value.shape))
             out[:, start : start + len(entries)] = values.reshape(len(entries), len(ks)).T
 
-        jobs = list(chunks(active, max(1, COPIES // len(ks))))
+        copies = min(COPIES, max(2, ROOM // max(self.size, 1)))
+        jobs = list(chunks(active, max(1, copies // len(ks))))
         # Threads help because numpy lets go of the interpreter inside its loops; a framework's own
         # forward is run by one thread only.
         if WORKERS > 1 and len(jobs) > 4 and isinstance(self.forward, ReplayForward):

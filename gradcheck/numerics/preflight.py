@@ -182,7 +182,8 @@ def _scaled_cotangent(point: Point, rng: np.random.Generator, scalar: bool) -> N
         if first is None or second is None:
             continue
         expected = factor * first.astype(np.float64)
-        eps = float(np.finfo(first.dtype).eps)
+        # A float64 gradient that came through a float32 result is as coarse as that.
+        eps = max(float(np.finfo(d).eps) for d in (first.dtype, kind) if d.kind == "f")
         size = float(np.max(np.abs(expected))) if expected.size else 0.0
         apart = np.abs(second - expected)
         # Rounding of terms that cancelled (a saturated softmax) is no answer to the cotangent.

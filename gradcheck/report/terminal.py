@@ -78,10 +78,20 @@ def entry_lines(entry: Entry, *, tables: bool) -> list[str]:
     lines += [f"  {line}" for line in [*figures, *notes]]
     if tables:
         for name, value in per_tensor.items():
-            if isinstance(value, Mapping) and value:
+            value = by_first_column(value)
+            if value:
                 lines += [f"  {line}" for line in table(name, value)]
     lines += [] if len(lines) == 1 else [""]
     return lines
+
+
+def by_first_column(value: Any) -> dict[str, Any]:
+    """A mapping as it is; a list of mappings keyed by their first values; {} for anything else."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not all(isinstance(row, Mapping) and row for row in value):
+        return {}
+    return {str(next(iter(row.values()))): dict(list(row.items())[1:]) for row in value}
 
 
 def table(name: str, rows: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcheck.batches import Loader
 from gradcheck.case import TrainSpec
-from gradcheck.frameworks.protocol import Array, ClipsGradients
+from gradcheck.frameworks.protocol import Array, ClipsGradients, PreparesTraining
 from gradcheck.subject import Subject, SubjectError
 from gradcheck.training.history import History
 from gradcheck.training.schedule import Rates
@@ -90,6 +90,8 @@ class Trainer:
 
         Raises Diverged when the loss stops being finite.
         """
+        if isinstance(self.subject.framework, PreparesTraining):
+            self.subject.framework.prepare_training()
         batches = self._batches or self._start()
         if self.step == 0 and not self.history.evaluations:
             self.evaluate()

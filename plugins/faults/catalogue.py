@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import engine, formulas, layers, pullbacks, training
+from . import engine, formulas, inside, layers, pullbacks, training
 from .planting import Fault
 
-GROUPS = (formulas, pullbacks, engine, layers, training)
+GROUPS = (formulas, pullbacks, engine, inside, layers, training)
 
 
 def all_faults() -> list[Fault]:

@@ -127,6 +127,26 @@ class Attention(nn.Module):
         return self.down(self.up(x).relu())
 
 
+class AttentionTwin(Attention):
+    """The same once more, by its own hand: no method of `Attention` but the constructor."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        b, t = ids.shape
+        x = self.embedding(ids) + self.positions[:t]
+        width = x.shape[-1] // self.heads
+        h = self.norm1(x)
+        outputs = []
+        for k in range(self.heads):
+            part = slice(k * width, (k + 1) * width)
+            q, key, v = (f(h)[:, :, part] for f in (self.query, self.key, self.value))
+            scores = tinytorch.einsum("bid,bjd->bij", q, key) * (1 / width**0.5)
+            hidden = Tensor(np.where(np.tri(t, dtype=bool), 0.0, -1e30).astype(x.dtype))
+            outputs.append(tinytorch.einsum("bij,bjd->bid", F.softmax(scores + hidden, -1), v))
+        x = x + self.proj(tinytorch.cat(outputs, dim=-1))
+        x = x + self.down(F.relu(self.up(self.norm2(x))))
+        return self.head(self.norm(x))
+
+
 class PastMean(nn.Module):
     """ids (B, T) -> logits (B, T, V) from the mean of the embeddings up to each position."""
 
@@ -166,6 +186,7 @@ MODELS: dict[str, Any] = {
     "fault_tied": Tied,
     "fault_recurrent": Recurrent,
     "fault_attention": Attention,
+    "fault_attention_twin": AttentionTwin,
     "fault_past_mean": PastMean,
     "fault_normalised": Normalised,
 }

@@ -99,6 +99,26 @@ class PyTorch:
         grad = leaf.grad.to_dense() if leaf.grad.is_sparse else leaf.grad
         return np.array(grad.detach().cpu().numpy())
 
+    def hessian_vector(
+        self,
+        output: Tensor,
+        leaves: Mapping[str, Tensor],
+        vectors: Mapping[str, Array],
+        cotangent: Array | None,
+    ) -> dict[str, Array]:
+        """Derivative of each leaf's gradient as all leaves move along `vectors`; zeros for none."""
+        given = list(leaves.values())
+        seed = None if cotangent is None else torch.from_numpy(np.array(cotangent)).to(output.dtype)
+        first = torch.autograd.grad(output, given, seed, create_graph=True, allow_unused=True)
+        along = [torch.from_numpy(np.array(vectors[n])).to(t.dtype) for n, t in leaves.items()]
+        dots = [(g * v).sum() for g, v in zip(first, along) if g is not None and g.requires_grad]
+        second = torch.autograd.grad(sum(dots), given, allow_unused=True) if dots else ()
+        found = dict(zip(leaves, second or [None] * len(given)))
+        return {
+            n: np.zeros(tuple(leaves[n].shape)) if g is None else np.array(g.detach().numpy())
+            for n, g in found.items()
+        }
+
     def zero_grad(self, leaves: Sequence[Tensor]) -> None:
         for leaf in leaves:
             leaf.grad = None

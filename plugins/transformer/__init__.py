@@ -61,8 +61,9 @@ def gradcheck_datasets(register: Register) -> None:
 
 @hookimpl
 def gradcheck_steps(register: Register) -> None:
-    from . import postmortem
+    from . import postmortem, threads
 
+    register("split_over_threads", threads.step, train=threads.train)
     register("rebuilds_tensor_from_data", postmortem.rebuilds_tensor_from_data)
     register("flattens_logits", postmortem.flattens_logits)
 

@@ -343,3 +343,51 @@ def test_sequences_of_one_sample_repeat(bench: Bench) -> None:
     bench.data("same", lambda: Arrays(np.ones((20, 6), int), np.ones((20, 6), int)))
     result = bench.run("alignment", TinyGPT, data="same", loss="sequence_cross_entropy")
     assert result.outcome == "passed"
+
+
+def test_faults_that_look_sound(bench: Bench) -> None:
+    class Overwritten(Net):
+        def between(self, h: Tensor) -> Tensor:
+            h.data = np.tanh(h.data)
+            return h
+
+    finding = bench.run("graph", Overwritten).findings[0]
+    assert (finding.code, finding.advice) == (
+        "cut",
+        "use a Tensor operation instead: h = h.tanh()",
+    )
+    assert "only a part of their gradient" in finding.message
+
+    class Replaced(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(np.ones(12, np.float32))
+
+        def between(self, h: Tensor) -> Tensor:
+            self.gain = nn.Parameter(self.gain.data * 0.99)
+            return h * self.gain
+
+    finding = bench.run("graph", Replaced).findings[0]
+    assert (finding.code, finding.parameter) == ("cut", "gain")
+
+    class Stateful(Net):
+        last: Tensor | None = None
+
+        def between(self, h: Tensor) -> Tensor:
+            h = h if self.last is None else h + self.last
+            self.last = h.detach()
+            return h
+
+    assert codes(bench.run("determinism", Stateful)) == ["not_repeatable", "not_repeatable"]
+
+    def mean_of_array(model: Any, batch: Any, loss: Any) -> Any:
+        return np.mean(loss(model(batch[0]), batch[1]).data)
+
+    assert codes(bench.run("graph", Net, step=mean_of_array)) == ["cut"]
+
+    class Frozen(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.requires_grad_(False)
+
+    assert codes(bench.run("graph", Frozen)) == ["nothing_trains"]

@@ -100,6 +100,8 @@ def source_of(make: Any) -> Any:
         lambda x: x.detach() * 3,
         lambda x: Tensor(np.zeros((4, 6))) + x.data,
         lambda x: np.array(x.data) * 2,
+        lambda x: np.linalg.svd(x.data)[1],
+        lambda x: np.linalg.qr(x.data).Q,
         lambda x: np.frombuffer(x.data.tobytes()).reshape(4, 6) * 2,
     ],
 )

@@ -159,6 +159,18 @@ def test_micro_batches_not_normalised(bench: Bench) -> None:
     assert bench.run("accumulation", Net, step=plain_step, train=micro(True)).outcome == "passed"
 
 
+def test_micro_batches_with_ignored_targets(bench: Bench) -> None:
+    def padded() -> Arrays:
+        data = texts()
+        for i in range(32):
+            data.arrays[1][i, 1 + i % 6 :] = 0
+        return data
+
+    bench.data("padded", padded)
+    args: dict[str, Any] = {"loss": "sequence_cross_entropy", "loss_args": {"ignore_index": 0}}
+    assert bench.run("accumulation", Table, data="padded", parts=4, **args).outcome == "passed"
+
+
 def test_sum_over_the_batch(bench: Bench) -> None:
     def summed(out: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(out, y, reduction="sum")

@@ -193,3 +193,13 @@ def test_a_report_elsewhere_does_not_move_the_rootdir_of_the_workers(
     result = project.run("--gradcheck", "--gradcheck-json", str(path))
     assert result.ret == 4
     result.stderr.fnmatch_lines([f"*write --gradcheck-json={path}, with '=' instead of a blank"])
+
+
+def test_a_setting_that_there_is_not_is_a_usage_error_here_too(project) -> None:
+    project.cases(one="checks: {planned: }", two="checks: {planned: }")
+    result = project.run("--gradcheck", "-n", "2", "--gradcheck-set", "planned.fnd=cut")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*planned.fnd: check planned has no such option; did you mean*"])
+    project.run("--gradcheck", "-n", "2", "--gradcheck-set", "planned.find=cut").assert_outcomes(
+        failed=2
+    )

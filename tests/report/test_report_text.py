@@ -136,6 +136,7 @@ def entries() -> list[dict]:
                 "worst_at": "w",
                 "entries": 1234,
                 "tensors": {"w": {"error": 3e-11, "entries": 6}, "bias": {"error": 0.0}},
+                "states": [{"parameter": "v", "shape": [2, 3], "status": "ok"}],
             },
         ),
         new_entry(
@@ -179,6 +180,8 @@ def test_v_shows_measurements_and_vv_the_tensors() -> None:
     assert "  tensors  error  entries" in twice
     assert "  w        3e-11  6" in twice
     assert "  bias     0" in twice
+    assert "  states  shape  status" in twice
+    assert "  v       2x3    ok" in twice
 
 
 def test_nothing_of_gradcheck_in_the_output_of_a_run_without_cases(project) -> None:

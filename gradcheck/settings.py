@@ -1,0 +1,71 @@
+"""Options of checks from the command line and the ini file: `overfit.steps=200`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from gradcheck.registry import Registry
+
+Settings = dict[str, dict[str, Any]]
+"""check -> option -> value"""
+
+
+def parse_settings(settings: Sequence[str] | None) -> Settings:
+    """['overfit.steps=200'] as {'overfit': {'steps': 200}}; values are JSON, else text.
+
+    Raises pytest.UsageError for anything else.
+    """
+    found: Settings = {}
+    for setting in settings or ():
+        name, equals, text = setting.partition("=")
+        check, dot, option = name.partition(".")
+        if not (equals and dot and check and option):
+            raise pytest.UsageError(
+                f"--gradcheck-set got {setting!r}; write CHECK.OPTION=VALUE, "
+                "as in overfit.steps=200"
+            )
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        found.setdefault(check, {})[option] = value
+    return found
+
+
+def reject_unknown(settings: Settings, registry: Registry) -> None:
+    """Raise pytest.UsageError for a check or an option that there is not, or a wrong value."""
+    import difflib
+
+    from pydantic import ValidationError
+
+    for name, given in settings.items():
+        if name not in registry.names("check"):
+            raise pytest.UsageError(f"gradcheck_set: {registry.unknown('check', name)}")
+        options = registry.get("check", name).value.Options
+        for option in given:
+            if option not in options.model_fields:
+                close = difflib.get_close_matches(option, options.model_fields, n=1)
+                known = ", ".join(options.model_fields) or "none"
+                hint = f"did you mean {close[0]!r}?" if close else f"it has: {known}"
+                raise pytest.UsageError(
+                    f"gradcheck_set: {name}.{option}: check {name} has no such option; {hint}"
+                )
+        try:
+            options.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            option = ".".join(str(part) for part in first["loc"])
+            raise pytest.UsageError(
+                f"gradcheck_set: {name}.{option} is {first['input']!r}: {first['msg'].lower()}"
+            ) from None
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Settings:
+    """Both, the options of `above` over those of `below`."""
+    names = [*below, *(name for name in above if name not in below)]
+    return {name: {**below.get(name, {}), **above.get(name, {})} for name in names}
