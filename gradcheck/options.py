@@ -79,8 +79,8 @@ OPTIONS = (
         "gradcheck_json",
         "path",
         None,
-        "write one JSON entry per item; a run that is killed leaves what it finished in "
-        "PATH.partial",
+        "write a JSON report, item by item: a run that is killed leaves a valid report of what it "
+        "finished",
         "PATH",
     ),
     Option(

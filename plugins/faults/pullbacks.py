@@ -25,13 +25,13 @@ def scaled(factor: float) -> Callable[..., Any]:
 
 
 def one_entry(factor: float) -> Callable[..., Any]:
-    """The entry in the middle of a matrix of 1,024 entries is off."""
+    """One entry of a matrix of 1,024 entries is off."""
 
     def spoil(part: Array, g: Array, y: Array) -> Array:
         if part.size != 1024:
             return part
         part = part.copy()
-        part.flat[517] *= factor
+        part.flat[539] *= factor
         return part
 
     return spoil

@@ -1,0 +1,28 @@
+"""An op call whose result is minus infinity somewhere on purpose: a mask before a softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array, OpCall
+
+
+class FiniteResults:
+    """`call` as an `OpCall`, with its infinite results as zeros that no cotangent reaches."""
+
+    def __init__(self, call: OpCall, finite: Array) -> None:
+        self.call, self.finite = call, finite
+        self.name, self.attrs, self.where = call.name, call.attrs, call.where
+        self.inputs, self.input_names = call.inputs, call.input_names
+        self.sources, self.needs = call.sources, call.needs
+
+    def run(self, inputs: Sequence[Any]) -> Array:
+        return np.where(self.finite, self.call.run(inputs), 0.0)
+
+    def vjp(self, inputs: Sequence[Any]) -> tuple[Array, Callable[[Array], list[Array | None]]]:
+        result, pullback = self.call.vjp(inputs)
+        hidden = np.where(self.finite, result, 0.0)
+        return hidden, lambda g: pullback(np.where(self.finite, g, 0.0))
