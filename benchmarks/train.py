@@ -51,7 +51,7 @@ def weights(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def batches(spec: dict[str, Any], count: int) -> Any:
-    """(count, batch, context + 1) ids: runs of a few tokens, so that there is something to learn."""
+    """(count, batch, context + 1) ids in arithmetic runs: there is something to learn."""
     rng = np.random.default_rng(0)
     shape = (count, spec["batch"], spec["args"]["context"] + 1)
     steps = rng.integers(1, 4, (count, spec["batch"], 1))

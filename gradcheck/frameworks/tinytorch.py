@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,20 @@ from gradcheck.frameworks.shorten import short_path
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
 from tinytorch.autograd import pull_back, topological
-from tinytorch.op import Node
+from tinytorch.op import Node, Where
 from tinytorch.op import state as recording
 from tinytorch.tensor import Tensor
 from tinytorch.tracing import Tracer
+
+
+_HARNESS = str(Path(__file__).resolve().parents[1]) + os.sep
+
+
+def user_place(where: Where) -> str | None:
+    """'file:line' of the user's call; None where gradcheck itself called the op of a case."""
+    if os.path.abspath(where.file).startswith(_HARNESS):
+        return None
+    return f"{short_path(where.file)}:{where.line}"
 
 
 class RecordedCall:
@@ -30,7 +42,7 @@ class RecordedCall:
         self.name = node.op.name
         self.attrs: Mapping[str, Any] = node.attrs
         self.needs = node.needs
-        self.where: str | None = f"{short_path(node.where.file)}:{node.where.line}"
+        self.where: str | None = user_place(node.where)
         self.inputs: tuple[Any, ...] = tuple(
             i._data if isinstance(i, Tensor) else i for i in node.inputs
         )

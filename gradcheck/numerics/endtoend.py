@@ -110,6 +110,7 @@ def check_directions(
         first=0,
         pairs_first=2,
         rungs=1 if not settle else None,
+        small_votes=2,
     )
     if settle:
         certify(lines, outcome, steps, precision, may_fail=False)
@@ -170,7 +171,9 @@ def _again(
     slopes = np.array([float(np.sum(gradient * d)) for _, d in targets])
     norms = np.array([float(np.sqrt(np.sum((gradient * d) ** 2))) for _, d in targets])
     lines = DirectionLines(forward, values, targets, noise)
-    outcome = compare(lines, slopes, np.full(2, step), precision, scale=norms, pairs_first=2)
+    outcome = compare(
+        lines, slopes, np.full(2, step), precision, scale=norms, pairs_first=2, small_votes=2
+    )
     return x.size == 1 or bool((outcome.state == WRONG).all())
 
 

@@ -72,12 +72,14 @@ def compare(
     first: int = 0,
     pairs_first: int = 1,
     rungs: int | None = None,
+    small_votes: int = 3,
 ) -> Comparison:
     """Judge every line.
 
     analytic: (n,). h0: (n,) scale of the steps. scale: (n,) size that errors are relative to
     (default |analytic|). floor: absolute error that counts as none. first: rung to start from;
-    pairs_first: how many pairs of points to ask for at once before looking.
+    pairs_first: how many pairs of points to ask for at once before looking. small_votes: agreeing
+    steps that a small disagreement needs (2 where the caller confirms by other means).
     """
     n = lines.size
     state = np.zeros(n, dtype=np.int8)
@@ -158,7 +160,7 @@ def compare(
             witness[active] = np.where(suspect, best, witness[active])
             witness_bar[active] = np.where(suspect, bar, witness_bar[active])
             clear = gap > CLEAR * np.maximum(size[active], np.abs(best))
-            guilty = votes[active] >= np.where(clear, 2, 3)
+            guilty = votes[active] >= np.where(clear, 2, small_votes)
             if guilty.any():
                 guilty &= ~_acquitted(lines, analytic, h0 * tiny, active, guilty, gap)
             state[active[guilty]] = WRONG

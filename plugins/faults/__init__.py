@@ -30,7 +30,9 @@ def gradcheck_losses(register: Register) -> None:
 
     # looked up when called, so that what is planted in `loops` is what runs
     register("fault_loss", lambda output, target: loops.loss(output, target))
-    register("fault_sequence_loss", lambda output, target, **a: loops.sequence_loss(output, target, **a))
+    register(
+        "fault_sequence_loss", lambda output, target, **a: loops.sequence_loss(output, target, **a)
+    )
 
 
 @hookimpl

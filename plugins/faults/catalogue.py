@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from . import engine, formulas, inside, layers, pullbacks, training
+from . import (
+    data,
+    engine,
+    formulas,
+    formulas_arrays,
+    inside,
+    layers,
+    mixing,
+    optimizers,
+    pullbacks,
+    training,
+)
 from .planting import Fault
 
-GROUPS = (formulas, pullbacks, engine, inside, layers, training)
+GROUPS = (
+    formulas,
+    formulas_arrays,
+    pullbacks,
+    engine,
+    inside,
+    layers,
+    mixing,
+    training,
+    optimizers,
+    data,
+)
 
 
 def all_faults() -> list[Fault]:

@@ -1,10 +1,11 @@
 """Faults of the engine itself: every pullback is right, what is done with the cotangents is not."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-
 
 from tinytorch import Tensor, autograd
 
@@ -103,5 +104,3 @@ def faults() -> list[Fault]:
               in_function(autograd, "_seed", ("return seed", "return np.ones_like(seed)")),
               "op: sin\ninputs: {x: [2, 3]}", "gradient", "not_linear"),
     ]  # fmt: skip
-
-

@@ -1,5 +1,7 @@
 """A wrong pullback inside a model: the op must be named, and the line that called it."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from typing import Any
@@ -10,6 +12,7 @@ from tinytorch import Tensor
 from tinytorch.nn import functional as F
 
 from .formulas import FORMULAS
+from .formulas_arrays import FORMULAS as OF_ARRAYS
 from .loops import Digits
 from .planting import Array, Fault, fed, in_op, replaced, spoilt
 from .pullbacks import one_entry, scaled
@@ -105,7 +108,7 @@ def keys_for_values(self: Any, x: Tensor) -> Tensor:
 
 def inside(name: str, formula: str, case: str, line: str = "") -> Fault:
     """A fault of the table of formulas, inside a model."""
-    op, right, wrong, _, _ = FORMULAS[formula]
+    op, right, wrong, _, _ = {**FORMULAS, **OF_ARRAYS}[formula]
     expect = {"op": op, **({"line": line} if line else {})}
     return Fault(name, in_op(op, (right, wrong)), case, "gradient", "wrong_gradient", expect)
 

@@ -1,5 +1,7 @@
 """Pullbacks that break a law: not linear, not repeatable, not pure, or right at most points only."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -200,7 +202,9 @@ def largest_to_every_tie(x: Array, dim: Any = None, keepdim: bool = False) -> An
 largest_to_every_tie.__annotations__.update(dim=int)
 
 
-def _plain(name: str, plant: Planter, case: str, finding: str = "wrong_gradient", **more: str) -> Fault:
+def _plain(
+    name: str, plant: Planter, case: str, finding: str = "wrong_gradient", **more: str
+) -> Fault:
     op = case.split()[1]
     return Fault(name, plant, case, "gradient", finding, {"op": op, **more})
 

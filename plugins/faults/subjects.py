@@ -82,7 +82,9 @@ class Recurrent(nn.Module):
 class Attention(nn.Module):
     """ids (B, T) -> logits (B, T, V): one block of causal attention, of plain operations."""
 
-    def __init__(self, width: int = 16, heads: int = 2, context: int = 16, dropout: float = 0.0) -> None:
+    def __init__(
+        self, width: int = 16, heads: int = 2, context: int = 16, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.embedding = nn.Embedding(VOCAB, width)
@@ -131,7 +133,7 @@ class AttentionTwin(Attention):
     """The same once more, by its own hand: no method of `Attention` but the constructor."""
 
     def forward(self, ids: Tensor) -> Tensor:
-        b, t = ids.shape
+        t = ids.shape[1]
         x = self.embedding(ids) + self.positions[:t]
         width = x.shape[-1] // self.heads
         h = self.norm1(x)

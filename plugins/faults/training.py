@@ -1,20 +1,18 @@
 """Faults of losses, training steps, optimizers and data: the model itself is right."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from gradcheck.batches import collate
-from tinytorch import Tensor, optim
+from tinytorch import Tensor
 from tinytorch.nn import functional as F
 
 from . import loops
-from .planting import Fault, Planter, in_function, replaced
-from .subjects import Residual
+from .planting import Fault, replaced
 
 DIGITS = """
 model: fault_residual
@@ -38,9 +36,6 @@ optimizer: {name: adam, lr: 0.01}
 step: fault_step
 """
 LEARNS = DIGITS + "checks: {overfit: {steps: 60, below: 0.5}}"
-PLAIN = DIGITS.replace("{name: adam, lr: 0.01}", "{name: sgd, lr: 0.1}")
-PLAIN += "checks: {overfit: {steps: 60}}"
-MOMENTUM = DIGITS.replace("{name: adam, lr: 0.01}", "{name: sgd, lr: 0.1, momentum: 0.9}")
 DECAYING = DIGITS.replace("{name: adam, lr: 0.01}", "{name: adamw, lr: 0.01, weight_decay: 0.1}")
 FROZEN = DECAYING + "args: {frozen: true}"
 NORMALISED = """
@@ -50,23 +45,6 @@ loss: cross_entropy
 optimizer: {name: adam, lr: 0.01}
 step: fault_step
 """
-
-
-def at_rate(name: str, factor: float) -> Planter:
-    """The rate of the case times `factor`."""
-    return lambda: _rated(name, factor)
-
-
-@contextmanager
-def _rated(name: str, factor: float) -> Iterator[None]:
-    owner = getattr(optim, name)
-    original = owner.__init__
-
-    def init(self: Any, params: Any, lr: float = 0.0, **options: Any) -> None:
-        original(self, params, lr * factor, **options)
-
-    with replaced(owner, "__init__", init)():
-        yield
 
 
 # --- losses -----------------------------------------------------------------------------------
@@ -102,7 +80,9 @@ def of_detached_logits(output: Tensor, target: Tensor) -> Tensor:
 
 
 def of_rebuilt_logits(output: Tensor, target: Tensor) -> Tensor:
-    return F.cross_entropy(Tensor(output.data.reshape(-1, output.shape[-1]), requires_grad=True), target)
+    return F.cross_entropy(
+        Tensor(output.data.reshape(-1, output.shape[-1]), requires_grad=True), target
+    )
 
 
 def of_predictions(output: Tensor, target: Tensor) -> Tensor:
@@ -245,127 +225,12 @@ def frozen_stepped(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
     return value
 
 
-# --- optimizers -------------------------------------------------------------------------------
-
-
-def _optimized(wrong: Any) -> Planter:
-    """`parameters()` of the model, which the optimizer is given, is another list."""
-    return replaced(Residual, "parameters", wrong)
-
-
-def all_but_the_head(self: Any, recurse: bool = True) -> Iterator[Tensor]:
-    head = {id(p) for p in self.head.__dict__.values() if isinstance(p, Tensor)}
-    head |= {id(self.head.weight), id(self.head.bias)}
-    return (p for p in super(Residual, self).parameters(recurse) if id(p) not in head)
-
-
-def weights_only(self: Any, recurse: bool = True) -> Iterator[Tensor]:
-    return (p for p in super(Residual, self).parameters(recurse) if p.ndim > 1)
-
-
-@contextmanager
-def holds_copies() -> Iterator[None]:
-    """The optimizer moves copies of the parameters."""
-    original = optim.Adam.__init__
-
-    def init(self: Any, params: Any, *args: Any, **options: Any) -> None:
-        copies = []
-        for p in params:
-            copy = Tensor(p.data.copy(), requires_grad=True)
-            copies.append(copy)
-        original(self, copies, *args, **options)
-
-    with replaced(optim.Adam, "__init__", init)():
-        yield
-
-
-def _adam(*changes: tuple[str, str]) -> Planter:
-    return in_function(optim.Adam, "update", *changes)
-
-
-# --- data -------------------------------------------------------------------------------------
-
-
-def _loader(wrong: Any) -> Planter:
-    return replaced(loops.Digits, "order", wrong)
-
-
-def unshuffled(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
-    return np.arange(len(self))
-
-
-def same_every_epoch(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
-    return np.random.default_rng(seed).permutation(len(self))
-
-
-def unseeded(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
-    return np.random.default_rng().permutation(len(self))
-
-
-def seed_ignored(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
-    return np.random.default_rng([7, epoch]).permutation(len(self))
-
-
-def with_replacement(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
-    return np.random.default_rng([seed, epoch]).integers(0, len(self), len(self))
-
-
-def first_half_only(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
-    return np.random.default_rng([seed, epoch]).permutation(len(self) // 2)
-
-
-def last_batch_again(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
-    order = np.random.default_rng([seed, epoch]).permutation(len(self))
-    return np.concatenate([order, order[-16:]])
-
-
-def first_batch_skipped(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
-    return np.random.default_rng([seed, epoch]).permutation(len(self))[16:]
-
-
-def labels_shuffled_apart(self: Any, order: Any) -> Any:
-    inputs, _ = collate([self[int(i)] for i in order])
-    _, labels = collate([self[int(i)] for i in order[::-1]])
-    return inputs, labels
-
-
-def labels_one_behind(self: Any, order: Any) -> Any:
-    inputs, labels = collate([self[int(i)] for i in order])
-    return inputs, np.roll(labels, 1)
-
-
-def empty_second_epoch() -> Any:
-    def batches(self: Any) -> Iterator[Any]:
-        if self.epoch:
-            return
-        yield from original(self)
-
-    original = loops.Batches.__iter__
-    return replaced(loops.Batches, "__iter__", batches)
-
-
-def shifted_twice(self: Any, i: int) -> Any:
-    start = i * self.length
-    return self.ids[start : start + self.length], self.ids[start + 2 : start + self.length + 2]
-
-
-def not_shifted(self: Any, i: int) -> Any:
-    start = i * self.length
-    return self.ids[start : start + self.length], self.ids[start : start + self.length]
-
-
 def faults() -> list[Fault]:
-    def planted(name: str, where: str, value: Any, case: str, check: str, finding: str,
-                **expect: str) -> Fault:
+    def planted(
+        name: str, where: str, value: Any, case: str, check: str, finding: str, **expect: str
+    ) -> Fault:
         return Fault(name, replaced(loops, where, value), case, check, finding, expect)
 
-    def loader(name: str, wrong: Any, finding: str) -> Fault:
-        return Fault(name, _loader(wrong), DIGITS, "loader", finding)
-
-    def text(name: str, wrong: Any) -> Fault:
-        return Fault(name, replaced(loops.Text, "__getitem__", wrong), TEXT, "alignment", "misaligned")
-
-    formula = "optimizer_formula"
     return [
         # the loss
         planted("loss_negated_at_first", "loss", negated, DIGITS, "init", "negative_loss"),
@@ -397,8 +262,6 @@ def faults() -> list[Fault]:
                 "alignment", "misaligned"),
         planted("targets_shifted_backwards", "step", shifted_backwards, TEXT, "alignment",
                 "misaligned"),
-        text("targets_shifted_twice", shifted_twice),
-        text("targets_not_shifted", not_shifted),
         # the update
         planted("zero_grad_missing", "train", without_zero_grad, DIGITS, "updates",
                 "gradient_accumulates"),
@@ -415,61 +278,4 @@ def faults() -> list[Fault]:
         planted("buffers_decayed", "train", buffers_decayed, NORMALISED, "updates", "buffer_moved"),
         planted("frozen_layer_decays", "train", frozen_stepped, FROZEN, "updates", "frozen_moved"),
         planted("trained_in_eval_mode", "train", in_eval_mode, NORMALISED, "updates", "eval_mode"),
-        # rates
-        Fault("rate_a_millionth", at_rate("Adam", 1e-4), LEARNS, "overfit", "lr_too_low"),
-        Fault("rate_of_a_hundred", at_rate("SGD", 1000.0), PLAIN, "overfit", "lr_too_high"),
-        Fault("rate_of_zero", at_rate("Adam", 0.0), DIGITS, "updates", "not_moved"),
-        Fault("rate_a_hundredth", at_rate("Adam", 1e-2), LEARNS, "overfit", "lr_too_low"),
-        # optimizers
-        Fault("layer_not_in_optimizer", _optimized(all_but_the_head), DIGITS, "updates",
-              "not_in_optimizer", {"parameter": "head.weight"}),
-        Fault("biases_not_in_optimizer", _optimized(weights_only), DIGITS, "updates",
-              "not_in_optimizer", {"parameter": "first.bias"}),
-        Fault("layer_not_in_parameters", _optimized(all_but_the_head), DIGITS, "graph",
-              "not_in_parameters", {"parameter": "head.weight"}),
-        Fault("optimizer_holds_copies", holds_copies, DIGITS, "updates", "not_in_optimizer"),
-        Fault("adam_without_bias_correction",
-              _adam(("lr / (1 - beta1**step)", "lr"), ("1 / math.sqrt(1 - beta2**step)", "1.0")),
-              DIGITS, "updates", formula),
-        Fault("adam_second_moment_uncorrected", _adam(("1 / math.sqrt(1 - beta2**step)", "1.0")),
-              DIGITS, "updates", formula),
-        Fault("adam_without_root", _adam(("np.sqrt(v, out=d)", "d[...] = v")), DIGITS, "updates",
-              formula),
-        Fault("adam_step_not_counted", _adam(('state.get("step", 0) + 1', "1")), DIGITS, "updates",
-              formula),
-        Fault("adam_betas_swapped", _adam(("beta1, beta2 =", "beta2, beta1 =")), DIGITS, "updates",
-              formula),
-        Fault("adam_moments_shared",
-              _adam(("state = self.state_of(p, *names)",
-                     "state = self.state.setdefault(('shared', p.shape), self.state_of(p, *names))")),
-              DIGITS, "updates", formula),
-        Fault("adam_epsilon_inside_the_root",
-              _adam(("np.sqrt(v, out=d)", "np.sqrt(v + 1e-4, out=d)")), DIGITS, "updates", formula),
-        Fault("decay_through_the_gradient", _adam(("decay and self.decoupled", "False")), DECAYING,
-              "updates", formula),
-        Fault("decay_missing", _adam(("w *= 1 - lr * decay", "pass")), DECAYING, "updates", formula),
-        Fault("decay_without_rate", _adam(("1 - lr * decay", "1 - decay")), DECAYING, "updates",
-              formula),
-        Fault("momentum_forgotten", in_function(optim.SGD, "update", ("b *= momentum", "b *= 0")),
-              MOMENTUM, "updates", formula),
-        Fault("momentum_dampened",
-              in_function(optim.SGD, "update", ("b += keep * g", "b += (1 - momentum) * g")),
-              MOMENTUM, "updates", formula),
-        Fault("steps_uphill", _adam(("w -= d", "w += d")), DIGITS, "updates", formula),
-        Fault("steps_uphill_in_training", _adam(("w -= d", "w += d")), LEARNS, "overfit",
-              "no_rate_helps"),
-        # data
-        loader("samples_not_shuffled", unshuffled, "not_shuffled"),
-        loader("same_order_every_epoch", same_every_epoch, "same_order"),
-        loader("order_not_seeded", unseeded, "seed_not_repeated"),
-        loader("order_ignores_the_seed", seed_ignored, "seed_ignored"),
-        loader("samples_with_replacement", with_replacement, "sample_repeated"),
-        loader("half_of_the_samples", first_half_only, "sample_missing"),
-        loader("last_batch_twice", last_batch_again, "sample_repeated"),
-        loader("first_batch_skipped", first_batch_skipped, "sample_missing"),
-        Fault("labels_shuffled_apart", replaced(loops.Digits, "batch", labels_shuffled_apart),
-              DIGITS, "loader", "unpaired"),
-        Fault("labels_one_behind", replaced(loops.Digits, "batch", labels_one_behind),
-              DIGITS, "loader", "unpaired"),
-        Fault("loader_used_up", empty_second_epoch(), DIGITS, "loader", "no_batch"),
     ]  # fmt: skip

@@ -1,5 +1,7 @@
 """What is right passes, however odd it looks: at kinks and ties, saturated, tiny, huge, constant."""
 
+# ruff: noqa: E501
+
 import warnings
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from gradcheck import hookimpl, plugins
 from gradcheck.engine import run_check
 from gradcheck.planted import case_from
-from tests.faults import correct_models, correct_ops
+from tests.faults import correct_models, correct_ops, correct_training
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,17 +28,17 @@ class Correct:
 
     @hookimpl
     def gradcheck_datasets(self, register):
-        for name, dataset in correct_models.DATASETS.items():
+        for name, dataset in correct_training.DATASETS.items():
             register(name, dataset)
 
     @hookimpl
     def gradcheck_steps(self, register):
-        for name, train in correct_models.STEPS.items():
-            register(name, correct_models.step, train=train)
+        for name, train in correct_training.STEPS.items():
+            register(name, correct_training.step, train=train)
 
     @hookimpl
     def gradcheck_optimizers(self, register):
-        for name, optimizer in correct_models.OPTIMIZERS.items():
+        for name, optimizer in correct_training.OPTIMIZERS.items():
             register(name, optimizer)
 
 
@@ -54,9 +56,7 @@ def run(text, registry, seed=None):
 
 
 def said(results):
-    return [
-        (name, f.code, f.message, f.lines) for name, r in results.items() for f in r.findings
-    ]
+    return [(name, f.code, f.message, f.lines) for name, r in results.items() for f in r.findings]
 
 
 @pytest.mark.parametrize("name", correct_ops.CASES)
@@ -146,7 +146,7 @@ OPTIMIZERS = {
     "rmsprop": "{name: rmsprop, lr: 0.001}",
     "rmsprop_momentum": "{name: rmsprop, lr: 0.001, momentum: 0.9, alpha: 0.9}",
     "rmsprop_centered": "{name: rmsprop, lr: 0.001, centered: true}",
-    **{name: f"{{name: {name}, lr: 0.01}}" for name in correct_models.OPTIMIZERS},
+    **{name: f"{{name: {name}, lr: 0.01}}" for name in correct_training.OPTIMIZERS},
 }
 
 DATA = {
@@ -165,7 +165,7 @@ def test_model(registry, name):
     assert said(results) == []
 
 
-@pytest.mark.parametrize("name", correct_models.STEPS)
+@pytest.mark.parametrize("name", correct_training.STEPS)
 def test_step(registry, name):
     text = NET + f"optimizer: {{name: sgd, lr: 0.1}}\nstep: {name}\n"
     checks = "[graph, updates, accumulation, determinism, overfit]"

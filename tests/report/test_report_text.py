@@ -172,9 +172,7 @@ def test_summary_is_silent_without_cases() -> None:
 
 def test_v_shows_measurements_and_vv_the_tensors() -> None:
     once = "\n".join(summary_lines(entries(), [], 1))
-    assert (
-        "a.yaml::x::gradient  worst_relative_error 3e-11, worst_at w, entries 1,234" in once
-    )
+    assert "a.yaml::x::gradient  worst_relative_error 3e-11, worst_at w, entries 1,234" in once
     assert "bias" not in once
     twice = summary_lines(entries(), [], 2)
     assert "  tensors  error  entries" in twice
