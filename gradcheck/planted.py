@@ -21,8 +21,9 @@ from gradcheck.result import Finding, Result
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of one fault. verdict: 'caught', 'missed', 'misnamed', 'false alarm' or 'no case'.
+    """What became of one fault.
 
+    verdict: 'caught', 'missed', 'misnamed', 'false alarm' (fails without it) or 'no case'.
     text: one sentence. result: of the check under the fault, None where it was not run.
     """
 

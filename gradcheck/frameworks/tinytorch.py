@@ -22,7 +22,6 @@ from tinytorch.op import state as recording
 from tinytorch.tensor import Tensor
 from tinytorch.tracing import Tracer
 
-
 _HARNESS = str(Path(__file__).resolve().parents[1]) + os.sep
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from gradcheck import plugins
+from gradcheck.__main__ import main
 from gradcheck.planted import Planting
 
 ROOT = Path(__file__).parents[2]
+PLUGINS = str(ROOT / "plugins")
 REGISTRY = plugins.load([ROOT / "plugins"])
 FAULTS = [e for e in REGISTRY.entries("fault") if e.plugin == "faults"]
 
@@ -20,7 +22,7 @@ def planting():
 
 
 def test_the_catalogue_is_large_and_reaches_every_kind_of_check():
-    assert len(FAULTS) >= 200
+    assert len(FAULTS) >= 300
     checks = Counter(e.extra["check"] for e in FAULTS)
     assert {
         "gradient",
@@ -34,6 +36,8 @@ def test_the_catalogue_is_large_and_reaches_every_kind_of_check():
         "batch_independence",
         "determinism",
         "accumulation",
+        "multibatch",
+        "reference",
     } <= set(checks)
 
 
@@ -49,3 +53,34 @@ def test_a_fault_is_taken_out_again(planting, name):
     assert planting.planted(fault).outcome == "failed"
     fresh = Planting(REGISTRY)
     assert fresh.healthy(fault).outcome == "passed"
+
+
+def test_the_command_lists_what_was_caught(capsys):
+    assert main(["faults", "sign_flipped", "zero_grad_missing", "--plugins", PLUGINS]) == 0
+    out = capsys.readouterr().out
+    assert "zero_grad_missing" in out
+    assert "2 of 2 caught" in out
+
+
+BLIND = """
+from contextlib import nullcontext
+from gradcheck import hookimpl
+
+@hookimpl
+def gradcheck_faults(register):
+    case = "op: sin\\ninputs: {x: [2]}"
+    register("harmless", nullcontext, check="gradient", finding="wrong_gradient", case=case)
+"""
+
+
+def test_the_command_fails_when_one_is_missed(capsys, tmp_path):
+    (tmp_path / "blind.py").write_text(BLIND)
+    assert main(["faults", "harmless", "--plugins", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "MISSED" in out
+    assert "wrong_gradient was expected, found: nothing" in out
+
+
+def test_the_command_names_faults_when_none_is_meant(capsys):
+    assert main(["faults", "no_such_fault", "--plugins", PLUGINS]) == 2
+    assert "no fault is called like that" in capsys.readouterr().err
