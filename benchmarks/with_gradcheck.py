@@ -258,7 +258,7 @@ def scaling() -> dict[str, Any]:
     return {"parameters": counts, "seconds": seconds, "exponent": exponent}
 
 
-# --- false alarms ----------------------------------------------------------------------------------
+# --- false alarms --------------------------------------------------------------------------------
 
 
 class Single(TinyTorch):
@@ -277,14 +277,9 @@ def alarms(count: int) -> dict[str, Any]:
     known = registry()
     single = _with(known, Single)
     check, options = Gradient(), Gradient.Options
-    ops = [c for p in sorted((ROOT / "cases" / "ops").glob("*.yaml"))
-           for c in casefile.load_cases(p, known, ROOT).cases if "gradient" in c.checks]  # fmt: skip
-    models = [
-        c
-        for name in ("iris", "xor", "digits")
-        for c in casefile.load_cases(ROOT / "cases" / f"{name}.yaml", known, ROOT).cases
-        if "gradient" in c.checks
-    ]
+    paths = sorted((ROOT / "cases" / "ops").glob("*.yaml"))
+    ops = _cases(paths, known)
+    models = _cases([ROOT / "cases" / f"{n}.yaml" for n in ("iris", "xor", "digits")], known)
     cases: dict[str, int] = {}
     wrong: dict[str, int] = {}
     examples: list[str] = []
@@ -313,6 +308,12 @@ def alarms(count: int) -> dict[str, Any]:
             if seed % 2:
                 one("models in float32", case, single, seed)
     return {"cases": cases, "alarms": wrong, "examples": examples}
+
+
+def _cases(paths: list[Path], known: Registry) -> list[Case]:
+    """The cases of these files that have the check."""
+    loaded = [c for p in paths for c in casefile.load_cases(p, known, ROOT).cases]
+    return [c for c in loaded if "gradient" in c.checks]
 
 
 def _kinked(name: str, rng: np.random.Generator) -> Case:

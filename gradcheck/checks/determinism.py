@@ -15,6 +15,7 @@ from gradcheck.checks.running import (
     in_eval,
     largest,
     needs_data,
+    short_where,
     tolerance,
 )
 from gradcheck.checks.words import number, some
@@ -36,7 +37,7 @@ class Determinism:
     """Eval mode has nothing random; train mode repeats with its seed, whatever ran before.
 
     Catches dropout that stays active in eval mode, and generators that layers share or that no seed
-    reaches, so that a result depends on what else has run.
+    reaches, so that a result depends on what else has run; and masks that never change.
     """
 
     name = "determinism"
@@ -50,6 +51,7 @@ class Determinism:
             *_building(subject),
             *_eval(subject),
             *_forward(subject),
+            *_masks(subject),
         ]
         if not findings and options.steps and subject.case.optimizer is not None:
             findings.extend(_training(subject, options))
@@ -125,6 +127,37 @@ def _forward(subject: Subject) -> Iterator[Finding]:
             advice="draw dropout masks from the framework's generator, which the seed resets, "
             "not from one that a layer keeps; look for caches that a forward changes",
         )
+
+
+def _masks(subject: Subject) -> Iterator[Finding]:
+    """Another seed must give another dropout mask."""
+    if not subject.training:
+        return
+    run = subject.fresh()
+    tapes = []
+    for _ in range(2):
+        try:
+            tapes.append(run.tape(run.forward()) or [])
+        except Exception:  # a step that frees its graph: there is nothing to read
+            return
+        run.seed += 1
+    for one, other in zip(*tapes):
+        if one.name != "dropout" or other.name != "dropout":
+            continue
+        for mask, again in zip(one.inputs, other.inputs):
+            if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.size < 16:
+                continue
+            if mask.any() and not mask.all() and np.array_equal(mask, again):
+                yield Finding(
+                    code="mask_repeats",
+                    message="dropout has the same mask whatever the seed: always the same "
+                    "units are dropped",
+                    op=one.name,
+                    where=short_where(one.where),
+                    advice="draw the mask from the framework's generator, not from one that is "
+                    "made anew with a fixed seed in every forward",
+                )
+                return
 
 
 def _training(subject: Subject, options: Any) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from gradcheck.crash import crash
 from gradcheck.numerics import variants
 from gradcheck.numerics.blame import at_home
 from gradcheck.numerics.examine import Examination, examine
+from gradcheck.numerics.threads import one_blas_thread
 from gradcheck.result import Finding, Result
 from gradcheck.subject import Subject
 
@@ -33,6 +34,10 @@ class Gradient:
         return None
 
     def run(self, subject: Subject, options: GradientOptions) -> Result:
+        with one_blas_thread():
+            return self._run(subject, options)
+
+    def _run(self, subject: Subject, options: GradientOptions) -> Result:
         if subject.framework.precision.data == "float64" and subject.dtype != "float64":
             subject = subject.fresh(dtype="float64")
         settings = settings_of(options)

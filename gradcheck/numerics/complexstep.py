@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.exhaustive import COPIES, WORKERS, chunks
+from gradcheck.numerics.exhaustive import COPIES, chunks
 from gradcheck.numerics.replay import Replay
+from gradcheck.numerics.threads import spread
 
 STEP = 1e-20
 TOLERANCE = 1e-11
@@ -54,12 +55,5 @@ def gradient(replay: Replay, weights: Array, name: str, x: Array) -> Array:
 
     jobs = list(chunks(np.arange(x.size), COPIES // 2))
     run(jobs[0])
-    if WORKERS > 1 and len(jobs) > 4:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(run, jobs[1:]))
-    else:
-        for job in jobs[1:]:
-            run(job)
+    spread(run, jobs[1:], threads=len(jobs) > 4)
     return out.reshape(x.shape)

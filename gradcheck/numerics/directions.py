@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +11,9 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.noise import Precision, measured_noise, scale_of
 from gradcheck.numerics.replay import Replay
+from gradcheck.numerics.threads import spread
 from gradcheck.subject import Subject
 
-WORKERS = min(8, os.cpu_count() or 1)
 LARGE = 500_000
 """Entries of all leaves from which on directions are run on several threads."""
 
@@ -130,20 +128,15 @@ class DirectionLines:
             steps = (ks * h[i]).reshape(-1, *(1,) * x.ndim)
             out[:, column] = self.forward(name, x + steps * direction)
 
-        columns = range(len(active))
-        if self._threads(active):
+        if len(active):
             run(0)  # settles how each op takes copies before threads share that knowledge
-            with ThreadPoolExecutor(WORKERS) as pool:
-                list(pool.map(run, columns[1:]))
-        else:
-            for column in columns:
-                run(column)
+        spread(run, range(1, len(active)), threads=self._threads(active))
         return out
 
     def _threads(self, active: Array) -> bool:
         """Whether there is enough to multiply that a second core helps. Only a replay may run on
         several threads; a framework's own forward may not."""
-        if WORKERS == 1 or not isinstance(self.forward, ReplayForward):
+        if not isinstance(self.forward, ReplayForward):
             return False
         return len(active) > 4 and sum(v.size for v in self.values.values()) > LARGE
 

@@ -22,7 +22,7 @@ from gradcheck.numerics.local import signed
 from gradcheck.numerics.noise import Precision, scale_of
 from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.replay import Replay
-from gradcheck.numerics.verdict import UNSURE, WRONG, Comparison, compare
+from gradcheck.numerics.verdict import RIGHT, UNSURE, WRONG, Comparison, compare
 
 SMALL = 16
 """Tensors up to this size are checked entry by entry where there is no tape."""
@@ -100,6 +100,8 @@ def check_directions(
     lines = DirectionLines(forward, values, targets, noise)
     largest = float(norms.max()) if norms.size else 0.0
     floor = (1e-12 if precision.double else 20 * precision.gradients) * largest
+    unit = float(np.max(np.abs(point.weights), initial=0.0)) * min(1.0, float(steps.max())) ** 2
+    floor = max(floor, 64 * precision.gradients * unit)  # as of a probability less one
     outcome = compare(
         lines,
         slopes,
@@ -111,6 +113,7 @@ def check_directions(
         pairs_first=2,
         rungs=1 if not settle else None,
         small_votes=2,
+        sure=8.0,
     )
     if settle:
         certify(lines, outcome, steps, precision, may_fail=False)
@@ -174,7 +177,9 @@ def _again(
     outcome = compare(
         lines, slopes, np.full(2, step), precision, scale=norms, pairs_first=2, small_votes=2
     )
-    return x.size == 1 or bool((outcome.state == WRONG).all())
+    apart = np.abs(outcome.numeric - slopes)
+    failed = (outcome.state == WRONG) | ((outcome.state != RIGHT) & (apart > 5 * outcome.error))
+    return x.size == 1 or bool(failed.all())
 
 
 def check_entries(

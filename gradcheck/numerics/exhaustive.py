@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.directions import WORKERS, Forward, ReplayForward
+from gradcheck.numerics.directions import Forward, ReplayForward
+from gradcheck.numerics.threads import spread
 
 COPIES = 128
 """Copies of the forward that run at once."""
@@ -53,13 +53,9 @@ class EntryLines:
 
         copies = min(COPIES, max(2, ROOM // max(self.size, 1)))
         jobs = list(chunks(active, max(1, copies // len(ks))))
-        # Threads help because numpy lets go of the interpreter inside its loops; a framework's own
-        # forward is run by one thread only.
-        if WORKERS > 1 and len(jobs) > 4 and isinstance(self.forward, ReplayForward):
+        if jobs:
             run(jobs[0])  # settles how each op takes copies before threads share that knowledge
-            with ThreadPoolExecutor(WORKERS) as pool:
-                list(pool.map(run, jobs[1:]))
-        else:
-            for job in jobs:
-                run(job)
+        # a framework's own forward is run by one thread only
+        threads = len(jobs) > 4 and isinstance(self.forward, ReplayForward)
+        spread(run, jobs[1:], threads=threads)
         return out

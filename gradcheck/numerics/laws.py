@@ -98,7 +98,12 @@ def check_laws(
         None if p is None or q is None else a * p + b * q for p, q in zip(first, apart)
     ]
     scales = [
-        0.0 if p is None or q is None else 3 * _size(p) + 0.25 * _size(q) + rounding / _typical(v)
+        0.0
+        if p is None or q is None
+        else 3 * _size(p)
+        + 0.25 * _size(q)
+        + rounding / _typical(v)
+        + 1.4e-5 * _size(other) * min(1.0, _typical(v)) ** 2  # of a probability less one
         for p, q, v in zip(first, apart, inputs)
     ]
     gap = _gap(mixed, expected, 1e-9, scales)

@@ -225,7 +225,10 @@ def check_input(
         h0 = steps_of(x, op.base)
         # Rounding inside the pullback: of its result, and of terms that cancel (a full softmax).
         flow = float(np.max(np.abs(lines.weights * lines.base), initial=0.0))
-        floor = max(_floor(flat, precision), 64 * precision.gradients * flow / float(h0[0]))
+        flow /= float(h0[0])
+        # A probability less one: both are about 1 where x is not small, their difference is not.
+        flow = max(flow, float(np.max(np.abs(cotangent), initial=0.0)) * min(1.0, h0[0]) ** 2)
+        floor = max(_floor(flat, precision), 64 * precision.gradients * flow)
         outcome = compare(lines, flat, h0, precision, floor=floor)
         certify(lines, outcome, h0, precision)
         if outcome.wrong.size and colouring.colours < x.size:

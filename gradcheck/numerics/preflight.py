@@ -188,7 +188,9 @@ def _scaled_cotangent(point: Point, rng: np.random.Generator, scalar: bool) -> N
         apart = np.abs(second - expected)
         # Rounding of terms that cancelled (a saturated softmax) is no answer to the cotangent.
         rounding = 1e3 * eps * float(np.max(np.abs(point.weights * point.value), initial=0.0))
-        slack = max(1e-9, 1e3 * eps) * size + 1e3 * eps * largest
+        # A probability less one is the rounding of numbers of about 1.
+        unit = float(np.abs(point.weights).max()) * min(1.0, scale_of(point.values[name])) ** 2
+        slack = max(1e-9, 1e3 * eps) * size + 1e3 * eps * largest + 64 * eps * unit
         slack += rounding / scale_of(point.values[name])
         if not apart.size or not (apart > slack).any():
             continue

@@ -73,13 +73,15 @@ def compare(
     pairs_first: int = 1,
     rungs: int | None = None,
     small_votes: int = 3,
+    sure: float = SURE,
 ) -> Comparison:
     """Judge every line.
 
     analytic: (n,). h0: (n,) scale of the steps. scale: (n,) size that errors are relative to
     (default |analytic|). floor: absolute error that counts as none. first: rung to start from;
     pairs_first: how many pairs of points to ask for at once before looking. small_votes: agreeing
-    steps that a small disagreement needs (2 where the caller confirms by other means).
+    steps that a small disagreement needs, and sure: how many error bars it must be (less where the
+    caller confirms by other means).
     """
     n = lines.size
     state = np.zeros(n, dtype=np.int8)
@@ -150,7 +152,7 @@ def compare(
             # An estimate must be sharp to accuse: a function that wiggles between the points gives
             # estimates near zero with error bars of their own size.
             sharp = (bar < SHARP * np.abs(best)) | (bar < dark * gap)
-            suspect = sharp & (gap > SURE * bar) & (gap > 10 * target[active])
+            suspect = sharp & (gap > sure * bar) & (gap > 2 * target[active])
             apart = np.abs(best - witness[active])
             # Near a jump the estimates grow like 1/h and all lie far from the analytic slope: they
             # must also agree with each other as well as their error bars promise.

@@ -136,6 +136,13 @@ def log_of_zero(self: Any, h: Tensor) -> Tensor:
     return tinytorch.where(positive, (y + 1.0).log() + 0.0 * y.log(), Tensor(np.zeros((), h.dtype)))
 
 
+def same_mask_every_time(self: Any, input: Tensor) -> Tensor:
+    if not self.training or not self.p:
+        return input
+    kept = np.random.default_rng(0).random(input.shape) >= self.p
+    return tinytorch.dropout(input, Tensor(kept), self.p)
+
+
 def faults() -> list[Fault]:
     def planted(
         name: str,
@@ -177,6 +184,8 @@ def faults() -> list[Fault]:
                 "random_in_eval", op="dropout"),
         planted("shared_generator_dropout", nn.Dropout, "forward", drops_by_own_generator, DROPPING,
                 "determinism", "not_repeatable"),
+        planted("same_mask_every_time", nn.Dropout, "forward", same_mask_every_time, DROPPING,
+                "determinism", "mask_repeats", op="dropout", line="tinytorch.dropout(input"),
         planted("shared_generator_init", nn.Linear, "reset_parameters",
                 initial_values_from_shared_generator, RESIDUAL, "determinism", "depends_on_history"),
         planted("noise_in_eval", Attention, "located", noise_in_forward, ATTENTION, "determinism",

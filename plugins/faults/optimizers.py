@@ -51,6 +51,11 @@ def weights_only(self: Any, recurse: bool = True) -> Iterator[Tensor]:
     return (p for p in super(Residual, self).parameters(recurse) if p.ndim > 1)
 
 
+def head_twice(self: Any, recurse: bool = True) -> Iterator[Tensor]:
+    yield from super(Residual, self).parameters(recurse)
+    yield self.head.weight
+
+
 @contextmanager
 def holds_copies() -> Iterator[None]:
     """The optimizer moves copies of the parameters."""
@@ -85,6 +90,8 @@ def faults() -> list[Fault]:
               "not_in_optimizer", {"parameter": "first.bias"}),
         Fault("layer_not_in_parameters", _optimized(all_but_the_head), DIGITS, "graph",
               "not_in_parameters", {"parameter": "head.weight"}),
+        Fault("parameter_listed_twice", _optimized(head_twice), DIGITS, "graph",
+              "registered_twice", {"parameter": "head.weight"}),
         Fault("optimizer_holds_copies", holds_copies, DIGITS, "updates", "not_in_optimizer"),
         Fault("adam_without_bias_correction",
               _adam(("lr / (1 - beta1**step)", "lr"), ("1 / math.sqrt(1 - beta2**step)", "1.0")),

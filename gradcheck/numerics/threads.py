@@ -1,0 +1,46 @@
+"""Spreading independent evaluations over the cores.
+
+numpy lets go of the interpreter inside its loops, so threads help. The BLAS library is held to
+one thread: two of ours with two of its own each wait for one another, and for the small products of
+a gradient check two of its threads spend their time handing over (ten times slower on a busy
+machine). Without `threadpoolctl` (extra `parallel`) it cannot be held, and none of ours are started.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+WORKERS = min(8, os.cpu_count() or 1)
+
+
+def spread(run: Callable[[Item], None], items: Iterable[Item], *, threads: bool) -> None:
+    """Call `run` on every item; on all cores where `threads` says that it is worth it."""
+    if not threads or WORKERS == 1 or _blas() is None:
+        for item in items:
+            run(item)
+        return
+    with one_blas_thread(), ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(run, items))
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """While it lasts, BLAS uses one thread, where it can be told so."""
+    controller = _blas()
+    return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _blas() -> Any:
+    """The handle of the BLAS library's threads, None where there is none."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController()
