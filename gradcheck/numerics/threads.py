@@ -1,9 +1,9 @@
 """Spreading independent evaluations over the cores.
 
-numpy lets go of the interpreter inside its loops, so threads help. The BLAS library is held to
-one thread: two of ours with two of its own each wait for one another, and for the small products of
-a gradient check two of its threads spend their time handing over (ten times slower on a busy
-machine). Without `threadpoolctl` (extra `parallel`) it cannot be held, and none of ours are started.
+numpy lets go of the interpreter inside its loops, so threads help. The BLAS library is held to one
+thread: two of ours with two of its own each wait for one another, and for the small products of a
+gradient check two of its threads spend their time handing over (ten times slower on a busy machine).
+Without `threadpoolctl` (extra `parallel`) it cannot be held, and none of ours are started.
 """
 
 from __future__ import annotations
