@@ -148,9 +148,7 @@ class Subject:
     def _new_loader(self, dataset: Any) -> Loader:
         data = self.case.data
         assert data is not None
-        return Loader(
-            dataset, self.batch_size or data.batch, shuffle=data.shuffle, seed=self.seed
-        )
+        return Loader(dataset, self.batch_size or data.batch, shuffle=data.shuffle, seed=self.seed)
 
     def batches(self, count: int) -> Iterator[tuple[Leaf, ...]]:
         """`count` batches, going around the data as often as needed."""

@@ -2,7 +2,7 @@
 
 numpy lets go of the interpreter inside its loops, so threads help. The BLAS library is held to one
 thread: two of ours with two of its own each wait for one another, and for the small products of a
-gradient check two of its threads spend their time handing over (ten times slower on a busy machine).
+gradient check two of its threads spend their time handing over (ten times slower when others work).
 Without `threadpoolctl` (extra `parallel`) it cannot be held, and none of ours are started.
 """
 

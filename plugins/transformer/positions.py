@@ -27,6 +27,8 @@ class SinusoidalPositions(nn.Module):
     Vaswani et al. 2017, section 3.5. Nothing is trained.
     """
 
+    table: Tensor
+
     def __init__(self, context: int, width: int) -> None:
         super().__init__()
         frequencies = 10000.0 ** (-np.arange(0, width, 2) / width)  # (C/2,)

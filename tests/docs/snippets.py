@@ -2,7 +2,8 @@
 
 A fenced block says what it is in its first line:
 
-- ```yaml file=cases/swish.yaml``` and ```python file=plugins/swish.py``` write a file of the project;
+- ```yaml file=cases/swish.yaml``` and ```python file=plugins/swish.py``` write a file
+  of the project;
 - ```python``` runs, all such blocks of a document in one namespace;
 - ```yaml``` without a file is written to a case file of its own and checked like the others;
 - ```console``` holds commands after `$ ` and, below each, lines that its output must hold, in this
