@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import linecache
-import os
 
 import numpy as np
 
@@ -17,23 +16,12 @@ from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.verdict import KINK, WRONG
 from gradcheck.result import Finding
 
-INSIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-
-
-def place(where: str | None, home: str | None = None) -> str | None:
-    """`where`, or `home` where gradcheck itself made the call (the case of an op)."""
-    if where is None or os.path.abspath(where.rpartition(":")[0]).startswith(INSIDE):
-        return home
-    return where
-
 
 def at_home(finding: Finding, home: str | None) -> Finding:
     """A finding of an op case points at the op itself, which gradcheck called."""
-    if finding.where is None or place(finding.where) is not None:
+    if finding.where is not None or finding.op is None or not home:
         return finding
-    lines = tuple(line for line in finding.lines if INSIDE not in line)
-    if home:
-        lines = (*lines, f"{finding.op} is defined at {source_line(home)}")
+    lines = (*finding.lines, f"{finding.op} is defined at {source_line(home)}")
     return dataclasses.replace(finding, where=home, lines=lines)
 
 
