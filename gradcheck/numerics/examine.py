@@ -20,6 +20,7 @@ from gradcheck.numerics.endtoend import (
     make_forward,
     precision_of,
 )
+from gradcheck.numerics.figures import heatmap, of_wrong_op
 from gradcheck.numerics.laws import check_laws, check_layouts
 from gradcheck.numerics.local import InputVerdict, check_input, float64, signed
 from gradcheck.numerics.masked import FiniteResults
@@ -29,7 +30,7 @@ from gradcheck.numerics.preflight import Point, prepare
 from gradcheck.numerics.replay import Replay
 from gradcheck.numerics.secondorder import SecondOrder, check_second_order
 from gradcheck.numerics.ties import together
-from gradcheck.numerics.verdict import KINK, Comparison
+from gradcheck.numerics.verdict import KINK
 from gradcheck.result import Finding
 from gradcheck.subject import Subject
 
@@ -97,7 +98,9 @@ def _examine(
     faults: list[Finding] = []
     if point.tape and precision.double:
         replay = Replay(point.tape)
-        faults = check_calls(point.tape, replay, rng, done.certificate, budget=budget)
+        faults = check_calls(
+            point.tape, replay, rng, done.certificate, budget=budget, figures=done.figures
+        )
     done.findings += faults or point.findings
     forward = make_forward(point, replay, rng, precision)
     found = check_directions(
@@ -191,20 +194,6 @@ def _complex(
         done.notes.append(f"no complex steps, real differences were used: {error}")
 
 
-def heatmap(outcome: Comparison, value: Array) -> dict[str, Any]:
-    """At most 64 x 64 numbers: the largest relative error in each cell of a leaf."""
-    size = np.maximum(np.abs(outcome.scale), 1e-6 * float(np.max(outcome.scale, initial=0.0)))
-    with np.errstate(all="ignore"):
-        relative = np.nan_to_num(np.abs(outcome.analytic - outcome.numeric) / size)
-    columns = value.shape[-1] if value.ndim else 1
-    grid = relative.reshape(-1, columns)
-    for axis in (0, 1):
-        n = grid.shape[axis]
-        if n > 64:
-            grid = np.maximum.reduceat(grid, np.arange(0, n, -(-n // 64)), axis=axis)
-    return {"shape": list(value.shape), "relative_error": grid.tolist()}
-
-
 def check_calls(
     tape: list[OpCall],
     replay: Replay,
@@ -212,8 +201,12 @@ def check_calls(
     certificate: Certificate,
     *,
     budget: float,
+    figures: dict[str, Any],
 ) -> list[Finding]:
-    """Every op call: laws, then every entry of every input. One finding per faulty call."""
+    """Every op call: laws, then every entry of every input. One finding per faulty call.
+
+    figures: filled with what the report draws of the first wrong op.
+    """
     faults: list[tuple[float, Finding]] = []
     precision = Precision()
     seen: set[str] = set()
@@ -271,6 +264,8 @@ def check_calls(
         if bad:
             worst = max(bad, key=lambda v: float(v.outcome.relative()[v.outcome.wrong].max()))
             finding = blame.wrong_op(worst, parts[worst.slot], bad)
+            if not figures:
+                figures.update(of_wrong_op(op, worst, finding.index, cotangent))
             faults.append((finding.relative_error or 0.0, finding))
             continue
         if sum(int(k.sum()) for k in kinks.values()) > 1:

@@ -71,7 +71,8 @@ function plot(xs, ys, { logX = false, logY = false, xName = "", yName = "", leve
   const inY = good.map((p) => p[1]);
   if (level !== null && Number.isFinite(ty(level))) inY.push(ty(level));
   if (zero && !logY) inY.push(0); // what hardly changes looks flat
-  const [y0, y1] = range(inY);
+  let [y0, y1] = range(inY);
+  if (logY) [y0, y1] = [Math.floor(y0 - 0.5), Math.ceil(y1 + 0.1)]; // a plateau looks flat
   const px = (x) => L + ((x - x0) / (x1 - x0)) * (W - L - R);
   const py = (y) => H - B - ((y - y0) / (y1 - y0)) * (H - B - T);
   const out = svg("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, role: "img" });
