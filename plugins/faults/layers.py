@@ -13,7 +13,7 @@ import tinytorch
 from tinytorch import Tensor, nn
 from tinytorch.nn import functional as F
 
-from .planting import Fault, in_function, replaced
+from .planting import Fault, in_function, planted
 from .subjects import Attention, Recurrent, Residual, Tied
 
 TEXT = """
@@ -198,18 +198,6 @@ def faults() -> list[Fault]:
             finding,
             expect,
         )
-
-    def planted(
-        name: str,
-        owner: Any,
-        method: str,
-        value: Any,
-        case: str,
-        check: str,
-        finding: str,
-        **expect: str,
-    ) -> Fault:
-        return Fault(name, replaced(owner, method, value), case, check, finding, expect)
 
     return [
         # attention, of plain operations

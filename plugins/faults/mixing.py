@@ -13,7 +13,7 @@ from tinytorch import Tensor, nn
 from tinytorch.nn import functional as F
 
 from .layers import ATTENTION, NORMALISED, PAST, RECURRENT, RESIDUAL, TEXT
-from .planting import Fault, replaced
+from .planting import Fault, planted
 from .subjects import Attention, Normalised, PastMean, Recurrent, Residual
 
 DROPPING = "model: fault_attention\nargs: {dropout: 0.3}" + TEXT
@@ -144,18 +144,6 @@ def same_mask_every_time(self: Any, input: Tensor) -> Tensor:
 
 
 def faults() -> list[Fault]:
-    def planted(
-        name: str,
-        owner: Any,
-        method: str,
-        value: Any,
-        case: str,
-        check: str,
-        finding: str,
-        **expect: str,
-    ) -> Fault:
-        return Fault(name, replaced(owner, method, value), case, check, finding, expect)
-
     return [
         planted("mean_over_all_times", PastMean, "averaged", averaged_over_all, PAST, "causality",
                 "sees_future", op="mean"),

@@ -78,6 +78,20 @@ def replaced(owner: Any, name: str, value: Any) -> Planter:
     return lambda: patch.object(owner, name, value)
 
 
+def planted(
+    name: str,
+    owner: Any,
+    method: str,
+    value: Any,
+    case: str,
+    check: str,
+    finding: str,
+    **expect: str,
+) -> Fault:
+    """The fault of another `value` in the place of `owner.method`."""
+    return Fault(name, replaced(owner, method, value), case, check, finding, expect)
+
+
 def both(*planters: Planter) -> Planter:
     """Several places changed at once."""
 
