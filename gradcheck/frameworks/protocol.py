@@ -144,14 +144,6 @@ class ClipsGradients(Protocol):
         before."""
 
 
-@runtime_checkable
-class PreparesTraining(Protocol):
-    """Capability: settings of the process that make long training faster."""
-
-    def prepare_training(self) -> None:
-        """Called once, before `python -m gradcheck train` makes its first update."""
-
-
 @dataclass(frozen=True)
 class Cut:
     """A place where values left the graph and came back as a new tensor.

@@ -145,11 +145,6 @@ class TinyTorch:
         for leaf in leaves:
             leaf.grad = None
 
-    def prepare_training(self) -> None:
-        from tinytorch.memory import keep_freed_memory
-
-        keep_freed_memory()
-
     def clip_gradients(self, leaves: Sequence[Leaf], max_norm: float) -> float:
         from tinytorch.nn.utils import clip_grad_norm_
 

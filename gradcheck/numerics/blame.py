@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import linecache
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
 from gradcheck.numerics.laws import Breach
 from gradcheck.numerics.local import InputVerdict, OpLines
 from gradcheck.numerics.preflight import Point
+from gradcheck.numerics.replay import Move
 from gradcheck.numerics.verdict import KINK, WRONG
 from gradcheck.result import Finding
 
@@ -187,10 +189,11 @@ def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], 
     x = lines.x
 
     class Whole:
-        evaluations = 0
+        evaluations = largest = 0
         base = 0.0
 
-        def __call__(self, name: str, values: Array) -> Array:
+        def __call__(self, moves: Sequence[Move]) -> Array:
+            values = np.concatenate([v for _, v in moves])
             out = lines.op.run_many(lines.slot, values).reshape(len(values), -1)
             return (out - lines.base) @ lines.weights
 

@@ -31,7 +31,7 @@ def along(replay: Replay, weights: Array, name: str, x: Array, directions: Array
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         try:
-            values = replay.run({name: x + 1j * STEP * directions})
+            values = replay.run([(name, x + 1j * STEP * directions)])
         except (TypeError, ValueError, np.exceptions.ComplexWarning) as error:
             raise NotAnalytic(f"complex values of {name} do not pass: {error}") from error
     if values.dtype.kind != "c":

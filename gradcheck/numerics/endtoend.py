@@ -14,7 +14,6 @@ from gradcheck.numerics.directions import (
     FrameworkForward,
     ReplayForward,
     faithful,
-    noise_of,
 )
 from gradcheck.numerics.exhaustive import EntryLines
 from gradcheck.numerics.kinks import certify
@@ -92,12 +91,12 @@ def check_directions(
     targets = [(n, signed(rng, values[n].shape)) for n in names for _ in range(directions)]
     slopes = np.array([float(np.sum(gradients[n] * d)) for n, d in targets])
     norms = np.array([float(np.sqrt(np.sum((gradients[n] * d) ** 2))) for n, d in targets])
-    steps = np.array([2.0 ** np.round(np.log2(scale_of(values[n]))) for n, _ in targets])
+    # A quarter of an entry's step: all entries move at once, and the line bends the more.
+    steps = np.array([0.25 * 2.0 ** np.round(np.log2(scale_of(values[n]))) for n, _ in targets])
     if not targets:
         empty = np.zeros(0)
         return EndToEnd([], Comparison(empty, empty, empty, empty, empty, empty), 0, False)
-    noise = noise_of(forward, *_line(targets[0], values), precision)
-    lines = DirectionLines(forward, values, targets, noise)
+    lines = DirectionLines(forward, values, targets, precision)
     largest = float(norms.max()) if norms.size else 0.0
     floor = (1e-12 if precision.double else 20 * precision.gradients) * largest
     unit = float(np.max(np.abs(point.weights), initial=0.0)) * min(1.0, float(steps.max())) ** 2
@@ -134,7 +133,7 @@ def check_directions(
             name, direction = targets[int(i)]
             if any(f.name == name for f in found.faults) or len(found.faults) == 3:
                 continue
-            if not _again(forward, values, name, gradients[name], steps[i], noise, precision, rng):
+            if not _again(lines, name, gradients[name], steps[i], rng):
                 outcome.state[i] = UNSURE
                 found.wrong = [n for n in found.wrong if n != name]
                 continue
@@ -155,25 +154,18 @@ def check_directions(
 
 
 def _again(
-    forward: Forward,
-    values: dict[str, Array],
-    name: str,
-    gradient: Array,
-    step: float,
-    noise: float,
-    precision: Precision,
-    rng: np.random.Generator,
+    lines: DirectionLines, name: str, gradient: Array, step: float, rng: np.random.Generator
 ) -> bool:
     """Whether a leaf fails along two more directions too.
 
     Where a direction runs through several kinks at once their bends may cancel, and the slope looks
     smooth and is not the analytic one. That does not happen three times; an error stays.
     """
-    x = values[name]
+    x, precision = lines.values[name], lines.precision
     targets = [(name, signed(rng, x.shape)) for _ in range(2)]
     slopes = np.array([float(np.sum(gradient * d)) for _, d in targets])
     norms = np.array([float(np.sqrt(np.sum((gradient * d) ** 2))) for _, d in targets])
-    lines = DirectionLines(forward, values, targets, noise)
+    lines = DirectionLines(lines.forward, lines.values, targets, precision, lines.level)
     outcome = compare(
         lines, slopes, np.full(2, step), precision, scale=norms, pairs_first=2, small_votes=2
     )
@@ -190,23 +182,21 @@ def check_entries(
     gradients = {n: gradient_of(point, n) for n in names}
     largest = max((float(np.max(np.abs(g))) for g in gradients.values()), default=0.0)
     floor = (1e-9 if precision.double else 100 * precision.gradients) * largest
-    verdicts = {}
-    for name in names:
-        x = point.values[name].astype(np.float64)
-        direction = np.ones(x.shape)
-        noise = noise_of(forward, name, x, direction, precision)
-        lines = EntryLines(forward, name, x, noise)
-        steps = np.full(x.size, 2.0 ** np.round(np.log2(scale_of(x))))
-        outcome = compare(
-            lines,
-            gradients[name].reshape(-1),
-            steps,
-            precision,
-            floor=floor,
-            first=3 if precision.double else 0,
-        )
-        certify(lines, outcome, steps, precision, may_fail=False)
-        verdicts[name] = outcome
+    lines = EntryLines(forward, {n: point.values[n] for n in names}, precision)
+    steps = np.empty(lines.size)
+    for name, part in lines.parts().items():
+        steps[part] = 2.0 ** np.round(np.log2(scale_of(point.values[name])))
+    whole = compare(
+        lines,
+        np.concatenate([gradients[n].reshape(-1) for n in names]),
+        steps,
+        precision,
+        floor=floor,
+        first=3 if precision.double else 0,
+    )
+    certify(lines, whole, steps, precision, may_fail=False)
+    verdicts = {name: whole.part(lines_of) for name, lines_of in lines.parts().items()}
+    for name, outcome in verdicts.items():
         if outcome.wrong.size and not any(f.name == name for f in found.faults):
             found.faults.append(_worst_entry(point, name, outcome))
             found.wrong.append(name)
@@ -274,10 +264,6 @@ def gradient_of(point: Point, name: str) -> Array:
     """float64; zeros where the framework has none."""
     g = point.analytic[name]
     return np.zeros(point.values[name].shape) if g is None else g.astype(np.float64)
-
-
-def _line(target: tuple[str, Array], values: dict[str, Array]) -> tuple[str, Array, Array]:
-    return target[0], values[target[0]], target[1]
 
 
 def _examine(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.memory import keep_freed_memory
 from gradcheck.numerics import blame
 from gradcheck.numerics.batching import BatchedOp
 from gradcheck.numerics.certificate import Certificate
@@ -83,6 +84,7 @@ def _examine(
     method: str,
     order: int,
 ) -> Examination:
+    keep_freed_memory()
     rng = np.random.default_rng([seed, 11])
     done = Examination()
     if scalar is None:

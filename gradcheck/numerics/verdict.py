@@ -9,6 +9,7 @@ disagreement with the analytic slope. So truncation (which shrinks with the step
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,10 @@ class Comparison:
         """Indices of wrong lines, worst first."""
         bad = np.flatnonzero(self.state == WRONG)
         return bad[np.argsort(-self.relative()[bad], kind="stable")]
+
+    def part(self, lines: slice) -> Comparison:
+        """The outcome for some of the lines."""
+        return Comparison(*(getattr(self, field.name)[lines] for field in dataclasses.fields(self)))
 
     def relative(self) -> Array:
         """|analytic - numeric| over the larger of the two."""
