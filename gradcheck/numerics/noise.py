@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +50,12 @@ class Precision:
 
 def scale_of(array: Array) -> float:
     """Typical size of the entries of `array` that are not zero; 1 when there are none."""
-    flat = np.abs(np.asarray(array, dtype=np.float64)).reshape(-1)
-    flat = flat[np.isfinite(flat) & (flat > 0)]
+    flat = np.asarray(array, dtype=np.float64).reshape(-1)
+    with np.errstate(over="ignore"):
+        squares = float(np.dot(flat, flat))
+    if 1e-200 < squares < 1e200:  # neither overflow nor underflow, and nothing that is not finite
+        return math.sqrt(squares / np.count_nonzero(flat))
+    flat = np.abs(flat[np.isfinite(flat) & (flat != 0)])
     if not flat.size:
         return 1.0
     return float(np.sqrt(np.mean(np.square(flat / flat.max()))) * flat.max())

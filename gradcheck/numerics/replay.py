@@ -135,11 +135,15 @@ class Replay:
         key = (self._kind(i), tuple(batched))
         way = self._ways.get(key)
         if way is None:
-            way = self._ways[key] = self._try(i, batched, count)
+            self._ways[key], result = self._try(i, batched, count)
+            return result
         if way != LOOP:
-            result = self._together(i, batched, count, way)
-            if result is not None and result.shape == (count, *self.shapes[i]):
-                return result
+            together = self._together(i, batched, count, way)
+            if together is not None and together.shape == (count, *self.shapes[i]):
+                return together
+        return self._loop(i, batched, count)
+
+    def _loop(self, i: int, batched: dict[int, Array], count: int) -> Array:
         return np.stack([self._single(i, batched, k) for k in range(count)])
 
     def _kind(self, i: int) -> Any:
@@ -181,8 +185,8 @@ class Replay:
         except Exception:  # an op may refuse one more axis in any way it likes
             return None
 
-    def _try(self, i: int, batched: dict[int, Array], count: int) -> str:
-        """The first way whose first and last copy equal the single runs."""
+    def _try(self, i: int, batched: dict[int, Array], count: int) -> tuple[str, Array]:
+        """The first way whose first and last copy equal the single runs, and its result."""
         single: dict[int, Array] = {}
         for way in (ALIGNED, PLAIN, SPREAD):
             result = self._together(i, batched, count, way)
@@ -192,5 +196,5 @@ class Replay:
                 if k not in single:
                     single[k] = self._single(i, batched, k)
             if all(close(result[k], single[k]) for k in single):
-                return way
-        return LOOP
+                return way, result
+        return LOOP, self._loop(i, batched, count)
