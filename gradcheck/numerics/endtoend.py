@@ -91,15 +91,17 @@ def check_directions(
     targets = [(n, signed(rng, values[n].shape)) for n in names for _ in range(directions)]
     slopes = np.array([float(np.sum(gradients[n] * d)) for n, d in targets])
     norms = np.array([float(np.sqrt(np.sum((gradients[n] * d) ** 2))) for n, d in targets])
-    # A quarter of an entry's step: all entries move at once, and the line bends the more.
-    steps = np.array([0.25 * 2.0 ** np.round(np.log2(scale_of(values[n]))) for n, _ in targets])
+    scales = np.array([2.0 ** np.round(np.log2(scale_of(values[n]))) for n, _ in targets])
+    # All entries move at once and the line bends the more: a quarter of an entry's step, unless
+    # the rounding of single precision forbids it.
+    steps = scales * (0.25 if precision.double else 1.0)
     if not targets:
         empty = np.zeros(0)
         return EndToEnd([], Comparison(empty, empty, empty, empty, empty, empty), 0, False)
     lines = DirectionLines(forward, values, targets, precision)
     largest = float(norms.max()) if norms.size else 0.0
     floor = (1e-12 if precision.double else 20 * precision.gradients) * largest
-    unit = float(np.max(np.abs(point.weights), initial=0.0)) * min(1.0, float(steps.max())) ** 2
+    unit = float(np.max(np.abs(point.weights), initial=0.0)) * min(1.0, float(scales.max())) ** 2
     floor = max(floor, 64 * precision.gradients * unit)  # as of a probability less one
     outcome = compare(
         lines,
@@ -144,7 +146,7 @@ def check_directions(
                     name,
                     direction,
                     gradients[name],
-                    steps[i],
+                    scales[i],
                     float(outcome.numeric[i]),
                     entries=not found.faults,
                 )
