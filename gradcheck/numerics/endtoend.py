@@ -23,8 +23,9 @@ from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.replay import Replay
 from gradcheck.numerics.verdict import RIGHT, UNSURE, WRONG, Comparison, compare
 
-SMALL = 16
-"""Tensors up to this size are checked entry by entry where there is no tape."""
+FIRST, AGAIN = 5.0, 4.0
+"""Error bars by which one direction, and then two more, must disagree before a leaf is called
+wrong. An entry alone needs more (`verdict.SURE`), for nothing confirms it."""
 
 
 @dataclass
@@ -91,17 +92,14 @@ def check_directions(
     targets = [(n, signed(rng, values[n].shape)) for n in names for _ in range(directions)]
     slopes = np.array([float(np.sum(gradients[n] * d)) for n, d in targets])
     norms = np.array([float(np.sqrt(np.sum((gradients[n] * d) ** 2))) for n, d in targets])
-    scales = np.array([2.0 ** np.round(np.log2(scale_of(values[n]))) for n, _ in targets])
-    # All entries move at once and the line bends the more: a quarter of an entry's step, unless
-    # the rounding of single precision forbids it.
-    steps = scales * (0.25 if precision.double else 1.0)
+    steps = np.array([2.0 ** np.round(np.log2(scale_of(values[n]))) for n, _ in targets])
     if not targets:
         empty = np.zeros(0)
         return EndToEnd([], Comparison(empty, empty, empty, empty, empty, empty), 0, False)
     lines = DirectionLines(forward, values, targets, precision)
     largest = float(norms.max()) if norms.size else 0.0
     floor = (1e-12 if precision.double else 20 * precision.gradients) * largest
-    unit = float(np.max(np.abs(point.weights), initial=0.0)) * min(1.0, float(scales.max())) ** 2
+    unit = float(np.max(np.abs(point.weights), initial=0.0)) * min(1.0, float(steps.max())) ** 2
     floor = max(floor, 64 * precision.gradients * unit)  # as of a probability less one
     outcome = compare(
         lines,
@@ -110,11 +108,10 @@ def check_directions(
         precision,
         scale=norms,
         floor=floor,
-        first=0,
+        exponents=precision.exponents_along[: None if settle else 1],
         pairs_first=2,
-        rungs=1 if not settle else None,
         small_votes=2,
-        sure=8.0,
+        sure=FIRST,
     )
     if settle:
         certify(lines, outcome, steps, precision, may_fail=False)
@@ -146,7 +143,7 @@ def check_directions(
                     name,
                     direction,
                     gradients[name],
-                    scales[i],
+                    steps[i],
                     float(outcome.numeric[i]),
                     entries=not found.faults,
                 )
@@ -169,10 +166,18 @@ def _again(
     norms = np.array([float(np.sqrt(np.sum((gradient * d) ** 2))) for _, d in targets])
     lines = DirectionLines(lines.forward, lines.values, targets, precision, lines.level)
     outcome = compare(
-        lines, slopes, np.full(2, step), precision, scale=norms, pairs_first=2, small_votes=2
+        lines,
+        slopes,
+        np.full(2, step),
+        precision,
+        scale=norms,
+        exponents=precision.exponents_along,
+        pairs_first=2,
+        small_votes=2,
+        sure=AGAIN,  # an accusation, so that no blunter step clears it
     )
     apart = np.abs(outcome.numeric - slopes)
-    failed = (outcome.state == WRONG) | ((outcome.state != RIGHT) & (apart > 5 * outcome.error))
+    failed = (outcome.state == WRONG) | ((outcome.state != RIGHT) & (apart > AGAIN * outcome.error))
     return x.size == 1 or bool(failed.all())
 
 
@@ -194,7 +199,7 @@ def check_entries(
         steps,
         precision,
         floor=floor,
-        first=3 if precision.double else 0,
+        exponents=precision.exponents[3 if precision.double else 0 :],
     )
     certify(lines, whole, steps, precision, may_fail=False)
     verdicts = {name: whole.part(lines_of) for name, lines_of in lines.parts().items()}

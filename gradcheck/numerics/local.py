@@ -239,7 +239,7 @@ def check_input(
     h0 = np.full(2, steps_of(x, op.base)[0])
     sized = np.sqrt((directions * directions) @ (flat * flat))
     outcome = compare(
-        lines, directions @ flat, h0, precision, scale=sized, first=0, pairs_first=1, rungs=5
+        lines, directions @ flat, h0, precision, scale=sized, exponents=precision.exponents[:5]
     )
     certify(lines, outcome, h0, precision, may_fail=False)
     return InputVerdict(op.call, slot, outcome, False, lines.evaluations, x.size, lines, h0)

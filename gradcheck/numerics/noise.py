@@ -47,6 +47,14 @@ class Precision:
         """
         return (7, 9, 11, 14, 18, 22, 26, 30, 33) if self.data < 1e-12 else (4, 6, 8, 10, 13)
 
+    @property
+    def exponents_along(self) -> tuple[int, ...]:
+        """The same for a direction in which all entries move at once, so that the line bends the
+        more. The second step is close to the first, for rounding must not blur it: they have to
+        agree before a small error is believed.
+        """
+        return (9, 10, 12, 14, 18, 22, 26, 30, 33) if self.data < 1e-12 else self.exponents
+
 
 def scale_of(array: Array) -> float:
     """Typical size of the entries of `array` that are not zero; 1 when there are none."""
