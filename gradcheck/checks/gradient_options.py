@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gradcheck.checks.base import Options
+from gradcheck.checks.base import ShardOptions
 
 
-class GradientOptions(Options):
+class GradientOptions(ShardOptions):
     """No tolerance is set by hand: it follows from the measured noise."""
 
     exhaustive: bool = Field(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics import bisect, complexstep
+from gradcheck.numerics.differences import Lines
 from gradcheck.numerics.directions import (
     DirectionLines,
     Forward,
@@ -22,6 +24,7 @@ from gradcheck.numerics.local import signed
 from gradcheck.numerics.noise import Precision, scale_of
 from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.replay import Replay
+from gradcheck.numerics.share import SomeLines, among_all
 from gradcheck.numerics.verdict import RIGHT, UNSURE, WRONG, Comparison, compare
 
 SMALL = 16
@@ -81,10 +84,12 @@ def check_directions(
     *,
     directions: int = 1,
     settle: bool = True,
+    only: Container[str] | None = None,
 ) -> EndToEnd:
     """`directions` random directions per trainable leaf.
 
     settle: False when a wrong op was already found; then wrong leaves are counted, not examined.
+    only: the leaves to check, where other shards check the others.
     """
     names = [n for n in point.trainable if point.values[n].size]
     values = {n: point.values[n].astype(np.float64) for n in names}
@@ -102,6 +107,12 @@ def check_directions(
     floor = (1e-12 if precision.double else 20 * precision.gradients) * largest
     unit = float(np.max(np.abs(point.weights), initial=0.0)) * min(1.0, float(steps.max())) ** 2
     floor = max(floor, 64 * precision.gradients * unit)  # as of a probability less one
+    again = int(rng.integers(2**32))
+    if only is not None:  # drawn for all and measured against all: a leaf's verdict stays the same
+        kept = [i for i, (n, _) in enumerate(targets) if n in only]
+        targets = [targets[i] for i in kept]
+        slopes, norms, steps = slopes[kept], norms[kept], steps[kept]
+        lines = DirectionLines(forward, values, targets, noise)
     outcome = compare(
         lines,
         slopes,
@@ -134,7 +145,8 @@ def check_directions(
             name, direction = targets[int(i)]
             if any(f.name == name for f in found.faults) or len(found.faults) == 3:
                 continue
-            if not _again(forward, values, name, gradients[name], steps[i], noise, precision, rng):
+            more = np.random.default_rng([again, names.index(name)])
+            if not _again(forward, values, name, gradients[name], steps[i], noise, precision, more):
                 outcome.state[i] = UNSURE
                 found.wrong = [n for n in found.wrong if n != name]
                 continue
@@ -183,9 +195,16 @@ def _again(
 
 
 def check_entries(
-    point: Point, forward: Forward, precision: Precision, found: EndToEnd
+    point: Point,
+    forward: Forward,
+    precision: Precision,
+    found: EndToEnd,
+    share: Mapping[str, Array] | None = None,
 ) -> dict[str, Comparison]:
-    """Every entry of every trainable leaf end to end. Adds faults to `found`; verdicts by leaf."""
+    """Every entry of every trainable leaf end to end. Adds faults to `found`; verdicts by leaf.
+
+    share: by leaf the entries to check, where other shards check the others.
+    """
     names = list(dict.fromkeys(found.names))
     gradients = {n: gradient_of(point, n) for n in names}
     largest = max((float(np.max(np.abs(g))) for g in gradients.values()), default=0.0)
@@ -195,17 +214,22 @@ def check_entries(
         x = point.values[name].astype(np.float64)
         direction = np.ones(x.shape)
         noise = noise_of(forward, name, x, direction, precision)
-        lines = EntryLines(forward, name, x, noise)
-        steps = np.full(x.size, 2.0 ** np.round(np.log2(scale_of(x))))
+        lines: Lines = EntryLines(forward, name, x, noise)
+        chosen = np.arange(x.size) if share is None else share[name]
+        if not chosen.size:
+            continue
+        lines = SomeLines(lines, chosen)
+        steps = np.full(chosen.size, 2.0 ** np.round(np.log2(scale_of(x))))
         outcome = compare(
             lines,
-            gradients[name].reshape(-1),
+            gradients[name].reshape(-1)[chosen],
             steps,
             precision,
             floor=floor,
             first=3 if precision.double else 0,
         )
         certify(lines, outcome, steps, precision, may_fail=False)
+        outcome = among_all(outcome, chosen, gradients[name].reshape(-1))
         verdicts[name] = outcome
         if outcome.wrong.size and not any(f.name == name for f in found.faults):
             found.faults.append(_worst_entry(point, name, outcome))
@@ -215,10 +239,19 @@ def check_entries(
 
 
 def check_complex(
-    point: Point, replay: Replay, rng: np.random.Generator, found: EndToEnd, *, every_entry: bool
+    point: Point,
+    replay: Replay,
+    rng: np.random.Generator,
+    found: EndToEnd,
+    *,
+    every_entry: bool,
+    share: Mapping[str, Array] | None = None,
 ) -> float:
     """Complex steps: every entry, or a random direction per leaf. Returns the largest error
-    relative to the largest gradient of its leaf. Raises NotAnalytic."""
+    relative to the largest gradient of its leaf. Raises NotAnalytic.
+
+    share: by leaf the entries to check, where other shards check the others.
+    """
     worst = 0.0
     for name in dict.fromkeys(found.names):
         x = point.values[name].astype(np.float64)
@@ -233,7 +266,11 @@ def check_complex(
                 f"the complex step through {name} gives {exact:.6g}, a real difference {real:.6g}"
             )
         if every_entry:
-            numeric = complexstep.gradient(replay, point.weights, name, x)
+            chosen = np.arange(x.size) if share is None else share[name]
+            known = complexstep.gradient(replay, point.weights, name, x, chosen)
+            found.evaluations += chosen.size - x.size
+            numeric = g.copy()
+            numeric.reshape(-1)[chosen] = known
         else:
             numeric, g = np.array([exact]), np.array([float(np.sum(g * d))])
         found.evaluations += numeric.size
