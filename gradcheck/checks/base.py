@@ -65,12 +65,12 @@ class Shardable(Protocol):
         died): then the result tells what the others found."""
 
 
-def shards_of(check: Check, case: Case) -> int:
-    """In how many shards the case wants the check; 1 when it cannot be divided."""
-    if not isinstance(check, Shardable) or "shards" not in check.Options.model_fields:
+def shards_of(check: Check, case: Case, name: str) -> int:
+    """In how many shards the case wants the check called `name`; 1 when it cannot be divided."""
+    field = check.Options.model_fields.get("shards")
+    if field is None or not isinstance(check, Shardable):
         return 1
-    default = check.Options.model_fields["shards"].default
-    wanted = (case.checks.get(check.name) or {}).get("shards", default)
+    wanted = (case.checks.get(name) or {}).get("shards", field.default)
     return wanted if type(wanted) is int and wanted > 1 else 1
 
 
