@@ -9,6 +9,7 @@ import pytest
 
 from gradcheck.items import BadFileItem, CaseItem
 from gradcheck.session import KEY
+from gradcheck.sharditems import ShardedCheck
 
 if TYPE_CHECKING:
     from gradcheck.case import Case
@@ -40,8 +41,12 @@ class CheckedFile(pytest.File):
             node = CaseNode.from_parent(self, name=case.name, case=case, registry=registry)
             if one_by_one:
                 yield node
-            else:
-                yield from node.collect()
+                continue
+            for child in node.collect():
+                if isinstance(child, ShardedCheck):
+                    yield from child.collect()
+                else:
+                    yield child
 
 
 class CaseFile(CheckedFile):
@@ -74,7 +79,7 @@ class PluginFile(CheckedFile):
 
 
 class CaseNode(pytest.Collector):
-    """A case: as many items as it has checks."""
+    """A case: as many items as it has checks, and of a check in shards as many as those."""
 
     def __init__(self, *, case: Case, registry: Registry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -88,7 +93,9 @@ class CaseNode(pytest.Collector):
             except pytest.fail.Exception:  # --strict-markers
                 self.bad_marks.append(mark)
 
-    def collect(self) -> Iterator[pytest.Item]:
+    def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
+        from gradcheck.checks.base import shards_of
+
         if self.bad_marks:
             place = self.case.place
             errors = [
@@ -98,5 +105,11 @@ class CaseNode(pytest.Collector):
             ]
             yield BadFileItem.from_parent(self, name="marks", errors=errors)
             return
-        for check in self.case.checks:
-            yield CaseItem.from_parent(self, name=check, case=self.case, registry=self.registry)
+        given = {"case": self.case, "registry": self.registry}
+        for name in self.case.checks:
+            check = self.registry.get("check", name).value
+            count = shards_of(check, self.case, name)
+            if count > 1 and self.case.skip_reason() is None and check.applies(self.case) is None:
+                yield ShardedCheck.from_parent(self, name=name, count=count, **given)
+            else:
+                yield CaseItem.from_parent(self, name=name, **given)

@@ -68,4 +68,6 @@ def _lost(group: Sequence[Outcome], others: Result, count: int) -> Finding:
 def named(shards: Sequence[Shard]) -> str:
     """'2 of 4', '1 and 3 of 4'."""
     numbers = [str(s.number) for s in shards]
-    return f"{', '.join(numbers[:-1])}{' and ' if numbers[1:] else ''}{numbers[-1]} of {shards[0].of}"
+    return (
+        f"{', '.join(numbers[:-1])}{' and ' if numbers[1:] else ''}{numbers[-1]} of {shards[0].of}"
+    )
