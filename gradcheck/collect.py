@@ -41,12 +41,8 @@ class CheckedFile(pytest.File):
             node = CaseNode.from_parent(self, name=case.name, case=case, registry=registry)
             if one_by_one:
                 yield node
-                continue
-            for child in node.collect():
-                if isinstance(child, ShardedCheck):
-                    yield from child.collect()
-                else:
-                    yield child
+            else:
+                yield from node.collect()
 
 
 class CaseFile(CheckedFile):

@@ -44,8 +44,7 @@ class Ended:
     def broken(self, error: str) -> Finding:
         if self.entry is None:
             return Finding(code="worker_lost", message=error)
-        last = error.strip().splitlines()[-1]
-        return Finding(code="error", message=f"{self.when} failed: {last}")
+        return Finding(code="error", message=f"{self.when} failed: {entries.raised(error)}")
 
 
 def combined(

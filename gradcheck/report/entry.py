@@ -95,8 +95,15 @@ def stopped_entry(entry: dict[str, Any], report: Any) -> dict[str, Any]:
     if report.outcome == "skipped":
         return {**entry, "outcome": "skipped", "reason": skip_reason(report)}
     text = str(report.longrepr)
-    finding = {"code": "error", "message": f"{report.when} failed: {text.splitlines()[-1]}"}
+    finding = {"code": "error", "message": f"{report.when} failed: {raised(text)}"}
     return {**entry, "outcome": "error", "findings": [*entry["findings"], finding], "text": text}
+
+
+def raised(traceback: str) -> str:
+    """The exception that pytest's traceback ends with."""
+    lines = traceback.strip().splitlines() or [""]
+    marked = [line[1:].strip() for line in lines if line.startswith("E   ")]
+    return marked[-1] if marked else lines[-1]
 
 
 def skip_reason(report: Any) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
 Entry = dict[str, Any]
+LAST_FAILED = "cache/lastfailed"
 
 
 def shard_of(nodeid: str) -> tuple[str, Shard] | None:
@@ -142,6 +143,15 @@ class Gatherer:
         self._conclude(report, gathering)
         report.user_properties[:] = entries.junit_properties(gathering.entry or {})
         return report
+
+    def forget_shards(self, cache: Any) -> None:
+        """Of a failed check pytest keeps the id of the whole, and for --lf turns it into the shards
+        when it collects them. Those of checks that are now judged would stay for ever."""
+        kept = {} if cache is None else cache.get(LAST_FAILED, {})
+        judged = {g.whole for g in self._open.values()}
+        left = {n: v for n, v in kept.items() if (shard_of(n) or ("",))[0] not in judged}
+        if left != kept:
+            cache.set(LAST_FAILED, left)
 
     def unfinished(self) -> list[Gathering]:
         """Checks of which only some shards ran, though all were to."""

@@ -75,11 +75,14 @@ class Reporter:
         if shard is None:
             self.take(report)
             return (yield)
-        hidden = self.gatherer.silent
+        before = self.gatherer.silent, report.outcome
         self.gatherer.take(report, *shard)
         if self.pytest_session is not None:  # what the percentages are of
-            self.pytest_session.testscollected -= self.gatherer.silent - hidden
-        return (yield)
+            self.pytest_session.testscollected -= self.gatherer.silent - before[0]
+        told = yield
+        if not hasattr(report, "node") and before[1] != "passed" and report.outcome == "passed":
+            report.outcome = before[1]  # in a serial run pytest asks it whether to go on
+        return told
 
     def take(self, report: pytest.TestReport) -> None:
         properties: dict[str, Any] = dict(report.user_properties)
@@ -148,8 +151,15 @@ class Reporter:
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    @pytest.hookimpl(tryfirst=True)  # before junit writes its file
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Before junit writes its file, and after pytest has stored what failed."""
+        self.finish(session)
+        told = yield
+        self.gatherer.forget_shards(getattr(self.config, "cache", None))
+        return told
+
+    def finish(self, session: pytest.Session) -> None:
         self.report_unfinished(session)
         found = self.in_order()
         seconds = {e["nodeid"]: e["seconds"] for e in found if e["check"]}
