@@ -90,8 +90,6 @@ class CaseNode(pytest.Collector):
                 self.bad_marks.append(mark)
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
-        from gradcheck.checks.base import shards_of
-
         if self.bad_marks:
             place = self.case.place
             errors = [
@@ -103,9 +101,22 @@ class CaseNode(pytest.Collector):
             return
         given = {"case": self.case, "registry": self.registry}
         for name in self.case.checks:
-            check = self.registry.get("check", name).value
-            count = shards_of(check, self.case, name)
-            if count > 1 and self.case.skip_reason() is None and check.applies(self.case) is None:
+            count = self.shards_of(name)
+            if count > 1:
                 yield ShardedCheck.from_parent(self, name=name, count=count, **given)
             else:
                 yield CaseItem.from_parent(self, name=name, **given)
+
+    def shards_of(self, name: str) -> int:
+        """In how many shards a check runs; what will not run at all is one item, which says why."""
+        from gradcheck.checks.base import shards_of
+        from gradcheck.registry import UnknownName
+
+        try:
+            check = self.registry.get("check", name).value
+        except UnknownName:
+            return 1
+        count = shards_of(check, self.case, name)
+        if count > 1 and (self.case.skip_reason() or check.applies(self.case)):
+            return 1
+        return count

@@ -22,14 +22,16 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class ShardOptions(Options):
-    """Base of the options of a check that is `Shardable`."""
-
-    shards: Annotated[int, Field(ge=1, le=999)] = Field(
-        1,
-        description="parts of the check that run as tests of their own, so that workers share one "
-        "large check; the verdict is that of all together",
-    )
+Shards = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=999,
+        description="parts of the check that run as tests of their own, so that several workers "
+        "share one large check; they make one verdict",
+    ),
+]
+"""The option of a check that is `Shardable`: `shards: Shards = 1`."""
 
 
 class Check(Protocol):
@@ -51,7 +53,7 @@ class Check(Protocol):
 
 @runtime_checkable
 class Shardable(Protocol):
-    """Capability of a check: it can be done in parts. Its options derive from `ShardOptions`.
+    """Capability of a check: it can be done in parts. Its options have `shards: Shards = 1`.
 
     Each shard gets a fresh subject with the same seed, perhaps in another process. Which part of
     the work is its own must follow from the subject, the options and the shard alone.

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gradcheck.checks.base import ShardOptions
+from gradcheck.checks.base import Options, Shards
 
 
-class GradientOptions(ShardOptions):
+class GradientOptions(Options):
     """No tolerance is set by hand: it follows from the measured noise."""
 
     exhaustive: bool = Field(
@@ -44,3 +44,4 @@ class GradientOptions(ShardOptions):
     extra: list[dict[str, object]] = Field(
         [], description="more inputs to check an op at, each written like `inputs`"
     )
+    shards: Shards = 1

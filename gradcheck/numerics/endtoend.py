@@ -274,7 +274,7 @@ def check_complex(
         else:
             numeric, g = np.array([exact]), np.array([float(np.sum(g * d))])
         found.evaluations += numeric.size
-        scale = max(float(np.max(np.abs(g))), float(np.max(np.abs(numeric))), size if size else 0.0)
+        scale = max(float(np.max(np.abs(g))), size) or float(np.max(np.abs(numeric)))
         gap = np.abs(numeric - g)
         if scale == 0.0:
             continue

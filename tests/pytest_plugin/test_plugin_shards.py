@@ -12,8 +12,7 @@ import os
 import sys
 import time
 
-from gradcheck import Finding, Result, hookimpl
-from gradcheck.checks.base import ShardOptions
+from gradcheck import Finding, Options, Result, Shards, hookimpl
 
 
 class Split:
@@ -21,7 +20,8 @@ class Split:
 
     name = "split"
 
-    class Options(ShardOptions):
+    class Options(Options):
+        shards: Shards = 1
         faults: list[int] = []
         kill: list[int] = []
         crash: list[int] = []
