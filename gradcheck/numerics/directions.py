@@ -127,7 +127,8 @@ class DirectionLines:
     """Lines along directions through leaves.
 
     targets: (leaf name, direction of the leaf's shape) per line. values: the leaves' arrays.
-    level: the noise of the scalar; None: measured along the first line when the lines first run.
+    level: the noise of the scalar; None: measured when the lines first run, along `probe`, which is
+    the first of them unless given.
     """
 
     def __init__(
@@ -136,11 +137,13 @@ class DirectionLines:
         values: Mapping[str, Array],
         targets: Sequence[tuple[str, Array]],
         precision: Precision,
+        *,
         level: float | None = None,
+        probe: tuple[str, Array] | None = None,
     ) -> None:
         self.forward, self.values, self.targets = forward, values, list(targets)
         self.size = len(self.targets)
-        self.precision, self.level = precision, level
+        self.precision, self.level, self.probe = precision, level, probe
 
     @property
     def evaluations(self) -> int:
@@ -160,7 +163,8 @@ class DirectionLines:
             moves = [self._move(active[c], offsets, h) for c in group]
             measures = self.level is None and group is groups[0]
             if measures:
-                moves.append(noise_move(*self._line(0), self.precision))
+                name, direction = self.probe or self.targets[0]
+                moves.append(noise_move(name, self.values[name], direction, self.precision))
             changes = self.forward(moves)
             if measures:
                 self.level = noise_of(changes[-NOISE_POINTS:], self.forward, self.precision)
@@ -170,12 +174,9 @@ class DirectionLines:
         spread(run, groups, threads=self._threads())
         return out
 
-    def _line(self, i: int) -> tuple[str, Array, Array]:
-        name, direction = self.targets[i]
-        return name, self.values[name], direction
-
     def _move(self, i: int, offsets: tuple[float, ...], h: Array) -> Move:
-        name, x, direction = self._line(i)
+        name, direction = self.targets[i]
+        x = self.values[name]
         steps = (np.asarray(offsets) * h[i]).reshape(-1, *(1,) * x.ndim)
         return name, x + steps * direction
 
