@@ -86,7 +86,11 @@ class Framework(Protocol):
 
 
 class OpCall(Protocol):
-    """One recorded op call that can be run again on other arrays, outside any graph."""
+    """One recorded op call that can be run again on other arrays, outside any graph.
+
+    An attribute `defined` may say where its backward stands, 'file:line'; without it, or with None,
+    it is an op of the framework itself.
+    """
 
     @property
     def name(self) -> str: ...
@@ -126,6 +130,15 @@ class HasTape(Protocol):
     def tape(self, output: Output, leaves: Mapping[str, Leaf]) -> list[OpCall]:
         """The op calls behind `output`, each after the calls it depends on; the last made
         `output`. Call it before `backward`: some frameworks erase the graph."""
+
+
+@runtime_checkable
+class HasHandwritten(Protocol):
+    """Capability, for a framework without a tape: the functions whose backward a user wrote."""
+
+    def handwritten(self, run: Callable[[], Output]) -> list[OpCall]:
+        """The calls of such functions behind what `run` returns. Their sources are unknown (None).
+        `run` may be called several times."""
 
 
 @runtime_checkable

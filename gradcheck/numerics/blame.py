@@ -36,8 +36,9 @@ def source_line(where: str | None) -> str | None:
 
 
 def called(call: OpCall) -> tuple[str, ...]:
-    line = source_line(call.where)
-    return (f"{call.name} is called at {line}",) if line else ()
+    """Where the op of the user's is called, and where its backward stands."""
+    places = {"called": call.where, "defined": getattr(call, "defined", None)}
+    return tuple(f"{call.name} is {how} at {source_line(at)}" for how, at in places.items() if at)
 
 
 def leaf_of(call: OpCall, slot: int) -> str | None:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.frameworks.protocol import OpCall
 from gradcheck.memory import keep_freed_memory
-from gradcheck.numerics.calls import check_calls
+from gradcheck.numerics.calls import LocalProof, check_calls
 from gradcheck.numerics.complexstep import NotAnalytic
 from gradcheck.numerics.directions import Forward
 from gradcheck.numerics.endtoend import (
@@ -78,6 +79,7 @@ class Look:
         self.subject, self.seed, self.wanted, self.shard = subject, seed, wanted, shard
         self.scalar = subject.case.op is None if wanted.scalar is None else wanted.scalar
         self.point: Point | None = None
+        self._handwritten: list[OpCall] | None = None
 
     def rng(self, purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose])
@@ -105,11 +107,13 @@ class Look:
             "replay": False,
         }
         replay = None
-        if point.tape and precision.double:
-            replay = Replay(point.tape)
-            local = check_calls(point.tape, seed=self.seed, budget=wanted.budget, shard=shard)
-            part |= {"replay": True, "local": local.to_json()}
-        faulty = bool(replay and local.faults)
+        local = LocalProof()
+        if precision.double:
+            replay = Replay(point.tape) if point.tape else None
+            calls = point.tape or self.handwritten()
+            local = check_calls(calls, seed=self.seed, budget=wanted.budget, shard=shard)
+            part |= {"replay": replay is not None, "local": local.to_json()}
+        faulty = bool(local.faults)
         forward = make_forward(point, replay, self.rng(14), precision)
         found = self.along(point, forward, precision, settle=not faulty, only=self.own(point))
         part["quick" if faulty else "ends"] = seen(point, found)
@@ -233,11 +237,21 @@ class Look:
         )
         return {"findings": [], "note": note}
 
+    def handwritten(self) -> list[OpCall]:
+        """The calls that can be checked where there is no tape."""
+        if self._handwritten is None:
+            self._handwritten = self.subject.handwritten()
+        return self._handwritten
+
     def closing_notes(self, point: Point) -> list[str]:
         notes = []
         if point.tape is None:
+            names = ", ".join(dict.fromkeys(c.name for c in self.handwritten()))
             notes.append(
-                "the framework records no op calls: checked end to end only, along random "
+                f"the backward of {names} was checked entry by entry, everything else end to end "
+                "only, along random directions"
+                if names
+                else "the framework records no op calls: checked end to end only, along random "
                 "directions"
             )
         frozen = len(self.subject.leaves) - len(point.trainable)
