@@ -212,12 +212,12 @@ def check_entries(
     verdicts = {}
     for name in names:
         x = point.values[name].astype(np.float64)
-        direction = np.ones(x.shape)
-        noise = noise_of(forward, name, x, direction, precision)
-        lines: Lines = EntryLines(forward, name, x, noise)
         chosen = np.arange(x.size) if share is None else share[name]
         if not chosen.size:
             continue
+        direction = np.ones(x.shape)
+        noise = noise_of(forward, name, x, direction, precision)
+        lines: Lines = EntryLines(forward, name, x, noise)
         lines = SomeLines(lines, chosen)
         steps = np.full(chosen.size, 2.0 ** np.round(np.log2(scale_of(x))))
         outcome = compare(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gradcheck.case import Case
 from gradcheck.frameworks.tinytorch import TinyTorch
+from gradcheck.numerics import complexstep
 from gradcheck.numerics.examine import Look, Settings
 from gradcheck.numerics.merge import merged
 from gradcheck.result import Finding, Result
@@ -84,6 +85,31 @@ def test_every_call_leaf_and_entry_is_looked_at_once(of: int) -> None:
     assert sorted(leaves) == sorted(whole["ends"]["leaves"])
     for leaf, entries in looks(1)[0][1].items():
         assert sorted(i for _, blocks in looks(of) for i in blocks[leaf]) == entries
+
+
+@pytest.mark.parametrize("of", [2, 3, 5, 60])
+def test_no_shard_evaluates_what_is_not_its_own(of: int) -> None:
+    """Beyond the rounding noise, which each measures once and for each leaf that it has part in."""
+    whole = looks(1)[0][0]["evaluations"]
+    measured = sum(1 + sum(bool(b) for b in blocks.values()) for _, blocks in looks(of))
+    assert sum(part["evaluations"] for part, _ in looks(of)) == whole + 12 * (measured - 5)
+
+
+def test_complex_steps_are_not_taken_twice(monkeypatch) -> None:
+    taken: Counter[str] = Counter()
+    along = complexstep.along
+
+    def counted(replay, weights, name, x, directions):
+        taken[name] += len(directions)
+        return along(replay, weights, name, x, directions)
+
+    monkeypatch.setattr(complexstep, "along", counted)
+    options = {"method": "complex", "exhaustive": True}
+    check_model(Residual, step, **options)
+    once = Counter(taken)
+    taken.clear()
+    check_model(Residual, step, **options, shards=3)
+    assert taken == {name: n + 2 for name, n in once.items()}  # a direction for each shard
 
 
 # --- the same verdict -----------------------------------------------------------------------
