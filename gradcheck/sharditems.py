@@ -86,9 +86,9 @@ class ShardItem(CaseItem):
         told = self.entry["shard"]
         told["part"] = outcome.part
         told["finding"] = None if outcome.finding is None else outcome.finding.to_json()
-        self.ihook.pytest_gradcheck_result(
-            item=self, case=self.case, check=self.check, result=self.alone(outcome)
-        )
+        hook = self.ihook.pytest_gradcheck_result
+        if hook.get_hookimpls():
+            hook(item=self, case=self.case, check=self.check, result=self.alone(outcome))
 
     def run_shard(self) -> Outcome:
         from gradcheck.engine import run_shard

@@ -204,9 +204,11 @@ def check_entries(
 
     share: by leaf the entries to check, where other shards check the others.
     """
-    names = list(dict.fromkeys(found.names))
-    gradients = {n: gradient_of(point, n) for n in names}
-    largest = max((float(np.max(np.abs(g))) for g in gradients.values()), default=0.0)
+    gradients = {n: gradient_of(point, n) for n in dict.fromkeys(found.names)}
+    names = [n for n in gradients if share is None or share[n].size]
+    if not names:
+        return {}
+    largest = max(float(np.max(np.abs(g))) for g in gradients.values())
     floor = (1e-9 if precision.double else 100 * precision.gradients) * largest
     lines = EntryLines(forward, {n: point.values[n] for n in names}, precision)
     parts = lines.parts()
@@ -214,8 +216,9 @@ def check_entries(
     for name, part in parts.items():
         steps[part] = 2.0 ** np.round(np.log2(scale_of(point.values[name])))
     analytic = np.concatenate([gradients[n].reshape(-1) for n in names])
-    mine = [share[n] if share else np.arange(point.values[n].size) for n in names]
-    chosen = np.concatenate([parts[n].start + m for n, m in zip(names, mine)])
+    chosen = np.concatenate(
+        [parts[n].start + (share[n] if share else np.arange(gradients[n].size)) for n in names]
+    )
     some = SomeLines(lines, chosen)
     whole = compare(
         some,
@@ -227,7 +230,7 @@ def check_entries(
     )
     certify(some, whole, steps[chosen], precision, may_fail=False)
     whole = among_all(whole, chosen, analytic)
-    verdicts = {n: whole.part(parts[n]) for n, m in zip(names, mine) if m.size}
+    verdicts = {n: whole.part(parts[n]) for n in names}
     for name, outcome in verdicts.items():
         if outcome.wrong.size and not any(f.name == name for f in found.faults):
             found.faults.append(_worst_entry(point, name, outcome))

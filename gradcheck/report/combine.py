@@ -74,25 +74,18 @@ def combined(
     if len(skipped) == len(ended) and not missing:
         return {**entry, "outcome": "skipped", "reason": skipped[0]}
     shard = told[0]["shard"]
-    error = "\n".join(e.error or "" for e in broken if e.entry is not None)
-    try:
-        result = merge(whole, entry["check"], shard["options"], [e.outcome(of) for e in ended])
-    except Exception as bug:  # of a check that cannot merge what its shards saw
-        result, error = _cannot_merge(bug), traceback.format_exc()
-    if result is None:
-        result, error = _unknown(entry["check"]), " "
+    outcomes = [e.outcome(of) for e in ended]
+    result, error = _result(lambda: merge(whole, entry["check"], shard["options"], outcomes))
+    raised = {entries.raised(e.error): e.error for e in broken if e.error and e.entry}
+    traces = [*raised.values(), *([] if error is None else [error])]
+    xfail = shard["xfail"]
     if missing:
         result = dataclasses.replace(result, findings=(_stopped(ended, of), *result.findings))
     elif len(ended) < of:
-        ran = f"{len(ended)} of {of} shards ran ({named([Shard(e.number, of) for e in ended])})"
-        if result.outcome == "passed":
-            result = Result.skipped(f"{ran} and found nothing wrong: no verdict on the whole")
-            shard = {**shard, "xfail": []}
-        else:
-            result = dataclasses.replace(result, notes=(*result.notes, f"only {ran}"))
-    failed = bool(broken or missing or error)
+        result, xfail = _of_some(result, ended, of), xfail if result.findings else []
+    bad = bool(broken or missing or error is not None)
     verdict = judge(
-        case_of(entry, [] if failed else shard["xfail"]),
+        case_of(entry, [] if bad else xfail),
         entry["check"],
         result,
         seed=entry["seed"],
@@ -102,9 +95,36 @@ def combined(
     )
     entry.update(result.to_json())
     entry.update(outcome=verdict.outcome, reason=verdict.reason, text=verdict.text)
-    if failed:
-        entry.update(outcome="error", text=f"{verdict.text}\n{error}".rstrip())
+    if bad:
+        entry.update(outcome="error", text="\n".join([str(verdict.text), *traces]).rstrip())
     return entry
+
+
+def _result(merge: Callable[[], Result | None]) -> tuple[Result, str | None]:
+    """What `merge` makes; else a finding that says why it makes nothing, and the traceback."""
+    try:
+        result = merge()
+    except Exception as bug:  # of a check that cannot merge what its shards saw
+        said = f"merge raised {type(bug).__name__}: {' '.join(str(bug).split())}"
+        finding = Finding(code="error", message=said)
+        return Result(findings=(finding,)), traceback.format_exc()
+    if result is not None:
+        return result, None
+    finding = Finding(
+        code="error",
+        message="the shards cannot be put together: the check comes from a conftest.py that only "
+        "the workers read",
+        advice="make it a plugin, move it to the topmost conftest.py, or run without -n",
+    )
+    return Result(findings=(finding,)), ""
+
+
+def _of_some(result: Result, ended: Sequence[Ended], of: int) -> Result:
+    """When only some shards were selected."""
+    ran = f"{len(ended)} of {of} shards ran ({named([Shard(e.number, of) for e in ended])})"
+    if result.outcome == "passed":
+        return Result.skipped(f"{ran} and found nothing wrong: no verdict on the whole")
+    return dataclasses.replace(result, notes=(*result.notes, f"only {ran}"))
 
 
 def case_of(entry: Entry, xfail: list[dict[str, Any]]) -> Any:
@@ -124,17 +144,3 @@ def _stopped(ended: Sequence[Ended], of: int) -> Finding:
         message=f"{len(ended)} of {of} shards ran, then the run was stopped: no verdict",
         advice="run it again, without what stopped it",
     )
-
-
-def _unknown(check: str) -> Result:
-    message = (
-        f"the shards of {check} cannot be put together: the check comes from a conftest.py that "
-        "only the workers read"
-    )
-    advice = "make it a plugin, move it to the topmost conftest.py, or run without -n"
-    return Result(findings=(Finding(code="error", message=message, advice=advice),))
-
-
-def _cannot_merge(bug: Exception) -> Result:
-    message = f"merge raised {type(bug).__name__}: {' '.join(str(bug).split())}"
-    return Result(findings=(Finding(code="error", message=message),))

@@ -27,7 +27,6 @@ class Split:
         crash: list[int] = []
         bug: list[int] = []
         sleep: list[int] = []
-        stop: list[int] = []
         marker: bool = False
         unmergeable: bool = False
 
@@ -50,8 +49,6 @@ class Split:
             broken()
         if k in options.bug:
             return {"value": object()}
-        if k in options.stop:
-            raise KeyboardInterrupt
         end = time.monotonic() + (30.0 if k in options.sleep else 0.0)
         while time.monotonic() < end:
             time.sleep(0.01)
@@ -130,6 +127,8 @@ def test_serial_and_two_workers_say_the_same(shards) -> None:
         left=case() + "\nskip: not today",
         crashed=case(crash=[4]),
         everywhere=case(crash=[1, 2, 3, 4]),
+        late=case(sleep=[3], faults=[2]) + "\ntimeout: 0.3",
+        odd=case(unmergeable=True),
     )
     serial = items(shards)
     assert items(shards, "-n", "2") == serial
@@ -141,6 +140,8 @@ def test_serial_and_two_workers_say_the_same(shards) -> None:
         "left": "skipped",
         "crashed": "failed",
         "everywhere": "failed",
+        "late": "failed",
+        "odd": "error",
     }
     assert {i["nodeid"] for i in serial} == {f"cases/a.yaml::{i['case']}::split" for i in serial}
     assert serial[0]["measurements"]["things"] == 100
@@ -206,20 +207,18 @@ def test_every_worker_killed(shards) -> None:
     assert (big["nodeid"], big["outcome"]) == ("cases/a.yaml::big::split", "error")
 
 
-@WORKERS
-def test_a_timeout_names_its_shard(shards, workers) -> None:
+def test_a_timeout_names_its_shard(shards) -> None:
     shards.cases(big=case(sleep=[3]) + "\ntimeout: 0.5")
-    (big,) = items(shards, *workers)
+    (big,) = items(shards)
     assert big["outcome"] == "failed"
     assert [f["code"] for f in big["findings"]] == ["timeout"]
     assert big["findings"][0]["message"].startswith("shard 3 of 4: split took longer than")
     assert "the other 3 shards found nothing wrong" in big["text"]
 
 
-@WORKERS
-def test_a_crash_of_the_model_names_its_shards(shards, workers) -> None:
+def test_a_crash_of_the_model_names_its_shards(shards) -> None:
     shards.cases(some=case(crash=[2, 4]), all=case(crash=[1, 2, 3, 4]))
-    some, everything = items(shards, *workers)
+    some, everything = items(shards)
     assert some["findings"][0]["message"].startswith(
         "shard 2 and 4 of 4: identity raised RuntimeError: no such weight"
     )
@@ -231,21 +230,20 @@ def test_a_crash_of_the_model_names_its_shards(shards, workers) -> None:
 
 @WORKERS
 def test_a_bug_in_one_shard_is_an_error(shards, workers) -> None:
-    shards.cases(big=case(bug=[1]) + "\nxfail: {check: split, finding: error}", ok=case())
+    shards.cases(big=case(bug=[1, 2]) + "\nxfail: {check: split, finding: error}", ok=case())
     result = shards.run("--gradcheck", *workers)
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["*shard 1 of 4: call failed: *object is not a JSON value*"])
+    result.stdout.fnmatch_lines(["*shard 1 and 2 of 4: call failed: *object is not a JSON value*"])
+    assert result.stdout.str().count("E       TypeError: object is not a JSON value") == 1
     assert {i["case"]: i["outcome"] for i in items(shards, *workers)} == {
         "big": "error",
         "ok": "passed",
     }
 
 
-@WORKERS
-def test_a_merge_that_raises_is_an_error(shards, workers) -> None:
+def test_a_merge_that_raises_is_an_error(shards) -> None:
     shards.cases(big=case(unmergeable=True))
-    # Each shard is merged by itself for the hook `pytest_gradcheck_result` too.
-    (big,) = items(shards, *workers)
+    (big,) = items(shards)
     assert big["outcome"] == "error"
     assert "no two of them fit" in big["text"]
 
@@ -267,16 +265,14 @@ def test_ids_are_the_same_everywhere(shards) -> None:
     ]
 
 
-@WORKERS
-def test_the_rerun_line_runs_all_shards(shards, workers) -> None:
+def test_the_rerun_line_runs_all_shards(shards) -> None:
     shards.cases(big=case(faults=[4]), other=case())
-    result = shards.run("cases/a.yaml::big::split", *workers)
+    result = shards.run("cases/a.yaml::big::split")
     result.assert_outcomes(failed=1)
     assert result.ret == 1
 
 
-@WORKERS
-@pytest.mark.parametrize("how", ["id", "k"])
+@pytest.mark.parametrize(("how", "workers"), [("id", ()), ("k", ()), ("id", ("-n", "1"))])
 def test_one_shard_alone_is_no_pass(shards, workers, how) -> None:
     shards.cases(big=case(faults=[4], marker=True))
 
@@ -336,9 +332,20 @@ def test_exitfirst_counts_the_check_once(shards) -> None:
 
 
 def test_a_run_that_is_interrupted_has_no_verdict(shards) -> None:
-    shards.cases(big=case(stop=[3]))
+    shards.cases(big=case(), later=case())
+    shards.write(
+        "conftest.py",
+        """
+        import pytest
+
+        def pytest_gradcheck_result(item):
+            if item.name == "3of4":
+                pytest.exit("enough")
+        """,
+    )
     result = shards.run("--gradcheck", f"--gradcheck-json={shards.path / 'r.json'}")
     assert result.ret == 2
+    result.stdout.fnmatch_lines(["FAILED cases/a.yaml::big::split - 2 of 4 shards ran*"])
     (big,) = json.loads((shards.path / "r.json").read_text())["items"]
     assert big["outcome"] == "error"
     assert big["findings"][0]["message"].startswith("2 of 4 shards ran")
@@ -380,16 +387,15 @@ def test_junit_has_one_test(shards, workers) -> None:
     assert "2 parts" in tests["cases.a.yaml.bad"].find("failure").get("message")
 
 
-@WORKERS
-def test_html_and_baseline(shards, workers) -> None:
+def test_html_and_baseline(shards) -> None:
     shards.cases(big=case())
     before = shards.path / "before.json"
-    shards.run("--gradcheck", f"--gradcheck-json={before}", "--gradcheck-html=r.html", *workers)
+    shards.run("--gradcheck", f"--gradcheck-json={before}", "--gradcheck-html=r.html")
     assert "cases/a.yaml::big::split" in (shards.path / "r.html").read_text()
     assert "1of4" not in (shards.path / "r.html").read_text()
     # The same check in another number of shards is compared as the same check.
     shards.cases(big=case(shards=3, faults=[1]))
-    result = shards.run("--gradcheck", f"--gradcheck-baseline={before}", *workers)
+    result = shards.run("--gradcheck", f"--gradcheck-baseline={before}")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*worse than the baseline: cases/a.yaml::big::split was passed*"])
 
@@ -420,7 +426,7 @@ def test_the_hook_sees_each_shard(shards) -> None:
 
 def test_a_check_of_a_conftest_file(shards) -> None:
     """In the topmost one the controller reads it too; further down it cannot be put together."""
-    door = PLUGIN[: PLUGIN.index("@hookimpl")] + (
+    door = PLUGIN[: PLUGIN.index("@hookimpl")].replace('"split"', '"mine"') + (
         "\ndef pytest_gradcheck_configure(register):\n    register.check('mine', Split())\n"
     )
     body = "checks: {mine: {shards: 2}}"
@@ -435,4 +441,4 @@ def test_a_check_of_a_conftest_file(shards) -> None:
     shards.run("--gradcheck").assert_outcomes(passed=1)
     result = shards.run("--gradcheck", "-n", "2")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*the shards of mine cannot be put together*"])
+    result.stdout.fnmatch_lines(["*the shards cannot be put together*"])
