@@ -8,6 +8,7 @@ import numpy as np
 
 from gradcheck.case import Case
 from gradcheck.crash import crash
+from gradcheck.numerics.blame import at_home
 from gradcheck.registry import Registry
 from gradcheck.result import Result
 from gradcheck.subject import Subject
@@ -34,6 +35,8 @@ def run_check(
         finding = crash(error, case)
         if finding is None:
             raise
+        if case.op is not None:
+            finding = at_home(finding, registry.get("op", case.op, case.framework).where)
         return Result(findings=(finding,))
 
 

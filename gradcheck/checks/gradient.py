@@ -16,6 +16,7 @@ from gradcheck.crash import crash
 from gradcheck.numerics import variants
 from gradcheck.numerics.blame import at_home
 from gradcheck.numerics.examine import Examination, examine
+from gradcheck.numerics.overflow import overflow
 from gradcheck.numerics.threads import one_blas_thread
 from gradcheck.result import Finding, Result
 from gradcheck.subject import Subject
@@ -125,7 +126,10 @@ class Variants:
                     continue
                 kept += 1
                 self.checked[name] = self.checked.get(name, 0) + 1
-                findings += self.examine(subject, candidate, settings)
+                found = self.examine(subject, candidate, settings)
+                if name == "huge" and not found:
+                    found = self.told(overflow(subject, candidate.arrays), candidate)
+                findings += found
                 if len(findings) >= 3:
                     return findings
         return findings
@@ -181,10 +185,15 @@ class Variants:
                     advice="sum the cotangent over the axes along which the input was repeated",
                 )
             )
+        return self.told(done.findings[:1], candidate)
+
+    def told(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
+        """Findings of a variant, with a case to paste."""
+        case = self.subject.case
         name = f"{case.name}_{candidate.name}"
         paste = variants.as_yaml(name, str(case.op), case.args, candidate.specs)
         shown = []
-        for finding in done.findings[:1]:
+        for finding in findings:
             finding = at_home(finding, self.home)
             shown.append(
                 dataclasses.replace(

@@ -129,6 +129,15 @@ class HasTape(Protocol):
 
 
 @runtime_checkable
+class KeepsGraph(Protocol):
+    """Capability: pulling back more than once through the same output, for ops without a tape."""
+
+    def pull(self, output: Output, leaves: Sequence[Leaf], cotangent: Array) -> list[Array | None]:
+        """The cotangents of `leaves`, None for none. The graph is kept, nothing is accumulated, and
+        `cotangent` is handed on as it is, not as a copy: a backward that writes into it is seen."""
+
+
+@runtime_checkable
 class HasBuffers(Protocol):
     """Capability: state that is not trained (running statistics)."""
 

@@ -8,9 +8,9 @@ import linecache
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.breach import Breach
 from gradcheck.numerics.diagnose import diagnose
 from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
-from gradcheck.numerics.laws import Breach
 from gradcheck.numerics.local import InputVerdict, OpLines
 from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.verdict import KINK, WRONG
@@ -172,7 +172,9 @@ def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict])
         relative_error=error,
         message=f"the pullback of op {call.name} {verb} for {at}{held}: off by {_percent(error)}",
         lines=(*lines, *called(call)),
-        advice=advice,
+        advice=advice
+        or f"derive the gradient with respect to {name} on paper and compare it with the pullback, "
+        "line by line",
         data={"input": name, "shape": list(shape)},
     )
 

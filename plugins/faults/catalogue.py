@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     data,
     engine,
+    extremes,
     formulas,
     formulas_arrays,
     inside,
@@ -21,6 +22,7 @@ GROUPS = (
     formulas_arrays,
     pullbacks,
     engine,
+    extremes,
     inside,
     layers,
     mixing,
