@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from gradcheck.case import Case
+from gradcheck.checks.alike import alike_units, overflowing_loss
 from gradcheck.checks.attention_scale import unscaled_scores
 from gradcheck.checks.base import Options
 from gradcheck.checks.capture import Seen, class_axis, log_softmax, losses_of, picked
@@ -68,12 +69,16 @@ class Init:
         if axis is None and options.classes is None:
             if options.scores:
                 findings.extend(_scores(run))
+            findings.extend(alike_units(run))
             note = "the loss is not one of classes: only its sign and size were looked at"
             return Result(findings=tuple(findings), measurements=measurements, notes=(note,))
         classes = options.classes or first.values.shape[axis]  # type: ignore[index]
         measurements |= {"classes": classes, "expected": math.log(classes)}
         if axis is not None:
             measurements["logit_std"] = float(np.std(first.values, axis=axis).mean())
+        if not findings:
+            findings.extend(overflowing_loss(run, first, axis))
+            findings.extend(alike_units(run))
         if not findings:
             findings = [*_softmax_twice(first, axis), *_size(first, axis, classes, options)][:1]
         if options.scores:
