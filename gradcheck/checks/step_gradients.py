@@ -150,4 +150,4 @@ def _decayed(pairs: Pairs, values: dict[str, Array], tolerance: float) -> bool:
 
 
 def _same(a: Array | None, b: Array | None) -> bool:
-    return a is not None and b is not None and np.array_equal(a, b)
+    return a is not None and b is not None and np.array_equal(a, b, equal_nan=True)

@@ -129,6 +129,15 @@ class HasTape(Protocol):
 
 
 @runtime_checkable
+class WatchesCalls(Protocol):
+    """Capability, for frameworks without a tape: the line at which two runs part."""
+
+    def watch_calls(self) -> AbstractContextManager[list[Any]]:
+        """Everything that is called meanwhile, in order, as `OpCall`s of which only the pullback
+        may be missing; filled when the context is left at the latest."""
+
+
+@runtime_checkable
 class KeepsGraph(Protocol):
     """Capability: pulling back more than once through the same output, for ops without a tape."""
 

@@ -66,6 +66,12 @@ def diagnose(
         if region:
             return f"wrong only where {region}", "look at the branch of the backward for these"
         place = _one_slice(wrong)
+        if place and "axis 0" in place and not np.any(analytic[wrong]):
+            return (
+                f"wrong only {place}, which gets no gradient at all",
+                "an embedding drops the gradient of its padding_idx: mask what is computed from "
+                "padding, or give that row a gradient",
+            )
         if place:
             return f"wrong only {place}", f"look at how the backward treats what lies {place}"
     return None, None

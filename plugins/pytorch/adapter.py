@@ -13,6 +13,7 @@ from gradcheck.frameworks.calling import call_op
 from gradcheck.frameworks.protocol import Array, Precision
 from gradcheck.frameworks.walk import walk_leaves
 
+from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace
 
 Tensor = torch.Tensor
@@ -148,6 +149,12 @@ class PyTorch:
         recorder = Recorder()
         with recorder:
             yield Trace(recorder)
+
+    @contextmanager
+    def watch_calls(self) -> Iterator[list[SeenCall]]:
+        watching = Watching()
+        with watching:
+            yield watching.calls
 
     def clip_gradients(self, leaves: Sequence[Tensor], max_norm: float) -> float:
         return float(torch.nn.utils.clip_grad_norm_(list(leaves), max_norm))
