@@ -53,7 +53,7 @@ class LoaderCheck:
             return Result(findings=(_empty("the loader yields no batch"),))
         if not epochs[1]:
             return Result(findings=(_empty("the loader yields no batch in its second epoch"),))
-        findings: list[Finding] = []
+        findings = list(_not_finite(epochs[0]))
         notes: list[str] = []
         keys = [[_pair(s) for s in epoch] for epoch in epochs]
         if whole:
@@ -115,6 +115,24 @@ def _narrow(value: Any) -> Any:
 
 def _inputs(sample: Sequence[Array]) -> Key:
     return _pair(sample[:-1])
+
+
+def _not_finite(epoch: Sequence[Batch]) -> Iterator[Finding]:
+    """Samples with NaN or infinity in them."""
+    bad = [
+        i
+        for i, sample in enumerate(epoch)
+        if any(np.asarray(v).dtype.kind == "f" and not np.isfinite(v).all() for v in sample)
+    ]
+    if bad:
+        yield Finding(
+            code="not_finite",
+            message=f"{len(bad)} of {len(epoch)} samples have entries that are not finite, the "
+            f"first at position {bad[0]} of the epoch",
+            index=(bad[0],),
+            advice="look for missing values, and for a feature without spread that is divided by "
+            "its standard deviation",
+        )
 
 
 def _all_alike(samples: Sequence[Batch]) -> Iterator[Finding]:

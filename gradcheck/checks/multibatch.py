@@ -57,7 +57,8 @@ class MultiBatch:
                 Finding(
                     code="loss_not_finite",
                     message=f"the loss is {losses[-1]} at step {len(losses) - 1}",
-                    advice="lower the learning rate; the check `overfit` tries others",
+                    advice="lower the learning rate (the check `overfit` tries others), and see "
+                    "that the samples are finite (check `loader`)",
                 )
             )
         elif last > options.fraction * first if first > 0 else last > first:

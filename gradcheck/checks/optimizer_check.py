@@ -65,7 +65,7 @@ def _form(wanted: str, name: str, optimizer: Any) -> str | None:
     return None
 
 
-OTHERS = ("nadam", "radam")
+OTHERS = ("nadam", "radam", "asgd")
 """Rules of their own whose names end in that of another."""
 
 

@@ -103,24 +103,24 @@ def nonsquare(
 def broadcast(
     specs: Specs, arrays: Mapping[str, Array], rng: np.random.Generator
 ) -> Iterator[Candidate]:
+    """Axes of length 1 that are repeated; not those that run along with an input of integers, such
+    as a label for every row: rows and labels are no longer pairs then."""
     if len(arrays) < 2:
         return
+    counted = {n for a in arrays.values() if a.dtype.kind in "iu" for n in a.shape}
     for place, n in _places(arrays).items():
-        if n > 1 and arrays[place[0]].dtype.kind == "f":
+        if n > 1 and n not in counted and arrays[place[0]].dtype.kind == "f":
             yield _reshaped("broadcast", specs, arrays, {place: 1}, rng)
 
 
 def single(
     specs: Specs, arrays: Mapping[str, Array], rng: np.random.Generator
 ) -> Iterator[Candidate]:
-    """Axes of length 1: all of one length together, then one by one."""
+    """Axes of length 1: all of one length together, since equal lengths may have to be equal."""
     places = {p: n for p, n in _places(arrays).items() if n > 1}
     for size in sorted(set(places.values())):
         same = [p for p, n in places.items() if n == size]
         yield _reshaped("single", specs, arrays, dict.fromkeys(same, 1), rng)
-        if len(same) > 1 and len(arrays) == 1:
-            for place in same:
-                yield _reshaped("single", specs, arrays, {place: 1}, rng)
 
 
 LENGTHS = (67, 19)

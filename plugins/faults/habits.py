@@ -119,6 +119,13 @@ def same_label(self: Any, index: int) -> Any:
     return self.inputs[index], self.targets[0]
 
 
+def one_missing(self: Any, index: int) -> Any:
+    x = self.inputs[index]
+    return np.where(
+        np.arange(x.size).reshape(x.shape) == 3, np.nan, x
+    ) if index == 7 else x, self.targets[index]
+
+
 def faults() -> list[Fault]:
     def train(name: str, value: Any, check: str, finding: str, **expect: str) -> Fault:
         return Fault(name, replaced(loops, "train", value), DIGITS, check, finding, expect)
@@ -147,6 +154,8 @@ def faults() -> list[Fault]:
               ADAGRAD, "updates", "optimizer_formula", {"message": "formula of adagrad"}),
         Fault("every_sample_the_first", replaced(loops.Digits, "__getitem__", same_sample), DIGITS,
               "loader", "one_sample"),
+        Fault("missing_value", replaced(loops.Digits, "__getitem__", one_missing), DIGITS, "loader",
+              "not_finite"),
         Fault("every_label_the_first", replaced(loops.Digits, "__getitem__", same_label), DIGITS,
               "loader", "one_label"),
     ]  # fmt: skip
