@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 
 import numpy as np
@@ -19,6 +20,10 @@ _BUNDLED = os.path.join(os.path.dirname(_HERE), "tinytorch") + os.sep
 """The bundled framework: what it refuses was asked of it by a line further up."""
 
 
+_CALLED_HERE = re.compile(r" \([^()]*gradcheck[^()]*calling\.py:\d+\)")
+"""The place of an op's call, where gradcheck itself made it."""
+
+
 def crash(error: Exception, case: Case) -> Finding | None:
     """A finding for an exception from outside gradcheck; None when it is gradcheck's own."""
     outside = _frames(error)
@@ -26,14 +31,20 @@ def crash(error: Exception, case: Case) -> Finding | None:
     if not outside and not deliberate:
         return None
     message = " ".join(str(error).split()) or type(error).__name__
-    user = _users(error) or (outside[-1] if outside else None)
+    message = _CALLED_HERE.sub("", message)
+    user = _users(error)
+    if user is None and outside and not deliberate:
+        user = outside[-1]
     at = f"{short_path(user.filename)}:{user.lineno}" if user else None
     return Finding(
         code="crashed",
         message=f"{case.subject_name} raised {type(error).__name__}: {message}",
         where=at,
         lines=(f"at {at}   {user.line}",) if user else (),
-        advice="make the case run on its own first; nothing can be checked before it does",
+        op=case.op,
+        advice="return one cotangent for each input, of the shape of that input"
+        if type(error).__name__ == "PullbackError"
+        else "make the case run on its own first; nothing can be checked before it does",
     )
 
 

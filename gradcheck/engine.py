@@ -10,6 +10,7 @@ import numpy as np
 from gradcheck.case import Case
 from gradcheck.checks.base import shards_of
 from gradcheck.crash import crash
+from gradcheck.numerics.blame import at_home
 from gradcheck.registry import Registry
 from gradcheck.result import Finding, Result, plain
 from gradcheck.shards import Shard
@@ -38,7 +39,7 @@ def run_check(
         ]
         return merge_shards(check, case.checks[check_name], outcomes)
     options = check.Options.model_validate(case.checks.get(check_name) or {})
-    found = _guarded(case, lambda: check.run(Subject(case, registry, seed=seed), options))
+    found = _guarded(case, registry, lambda: check.run(Subject(case, registry, seed=seed), options))
     return Result(findings=(found,)) if isinstance(found, Finding) else found
 
 
@@ -49,7 +50,7 @@ def run_shard(
     check = registry.get("check", check_name).value
     options = check.Options.model_validate(case.checks[check_name])
     found = _guarded(
-        case, lambda: check.run_shard(Subject(case, registry, seed=seed), options, shard)
+        case, registry, lambda: check.run_shard(Subject(case, registry, seed=seed), options, shard)
     )
     if isinstance(found, Finding):
         return Outcome(shard, finding=found)
@@ -62,7 +63,7 @@ def merge_shards(check: Any, given: dict[str, Any], outcomes: Sequence[Outcome])
     return put_together(outcomes, lambda parts: check.merge(parts, options))
 
 
-def _guarded(case: Case, run: Callable[[], T]) -> T | Finding:
+def _guarded(case: Case, registry: Registry, run: Callable[[], T]) -> T | Finding:
     try:
         # Overflow is what checks provoke and report (a rate that diverges): no warnings besides.
         with np.errstate(all="ignore"):
@@ -71,6 +72,8 @@ def _guarded(case: Case, run: Callable[[], T]) -> T | Finding:
         finding = crash(error, case)
         if finding is None:
             raise
+        if case.op is not None:
+            finding = at_home(finding, registry.get("op", case.op, case.framework).where)
         return finding
 
 

@@ -83,7 +83,10 @@ class FunctionSubject(Subject):
         )
 
     def _forward(self, batch: tuple[Leaf, ...]) -> Output:
-        return self.fn(*self.operands.values())
+        return self._call(self.operands)
+
+    def _call(self, operands: Mapping[str, Leaf]) -> Output:
+        return self.fn(*operands.values())
 
 
 def check_gradients(

@@ -195,8 +195,16 @@ class Subject:
 
     def _forward(self, batch: tuple[Leaf, ...]) -> Output:
         if self.case.op is not None:
-            return self.framework.call(self._op, self.operands, self.case.args)
+            return self._call(self.operands)
         return self._step(self.model, batch, self.loss)
+
+    def apply(self, operands: Mapping[str, Leaf]) -> Output:
+        """The op of the case on other operands."""
+        self._global_seeds()
+        return self.framework.forward(lambda: self._call(operands), seed=self.seed)
+
+    def _call(self, operands: Mapping[str, Leaf]) -> Output:
+        return self.framework.call(self._op, operands, self.case.args)
 
     def predict(self, *inputs: Leaf) -> Output:
         """The model's output on `inputs` (default: those of the batch)."""

@@ -149,9 +149,11 @@ class Tracer:
         ) -> None:
             at = place()
             original(tensor, plain(data), requires_grad, dtype)
-            if self.building:
+            if self.building or requires_grad:  # a parameter made in the forward, too
                 self.born[id(tensor)] = (tensor, requires_grad, at)
-            elif tensor._data.dtype.kind == "f" and not isinstance(data, Tensor):
+            if self.building:
+                return
+            if tensor._data.dtype.kind == "f" and not isinstance(data, Tensor):
                 edges = self._edges(data, tensor._data, "rebuilt", at)
                 self.made[id(tensor)] = Made(tensor, None, edges, at)
             elif isinstance(data, Tensor):

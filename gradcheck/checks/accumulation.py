@@ -130,7 +130,16 @@ def _own_step(subject: Subject, options: Any) -> Iterator[Finding]:
     if not log.gradients:
         return
     ratio, worst, name = _compare(log.gradients[0], whole)
-    if ratio is None or ratio < 1.5 or worst <= options.tolerance:
+    if ratio is None or worst <= options.tolerance:
+        return
+    if ratio >= 1.5:
+        advice = (
+            f"divide the loss of each micro-batch by their number ({round(ratio)}) before "
+            "backward()"
+        )
+    elif _divided(ratio, log.gradients[0], run.case.data.batch if run.case.data else 0):
+        advice = "the loss is a mean already: do not divide it, or its gradient, once more"
+    else:
         return
     yield Finding(
         code="not_normalised",
@@ -138,10 +147,19 @@ def _own_step(subject: Subject, options: Any) -> Iterator[Finding]:
         "batch",
         parameter=name,
         relative_error=worst,
-        advice=f"divide the loss of each micro-batch by their number ({round(ratio)}) before "
-        "backward()",
+        advice=advice,
         data={"ratio": ratio},
     )
+
+
+def _divided(ratio: float, given: Grads, batch: int) -> bool:
+    """Whether a factor below 1 is one over the batch, or over a small number of micro-batches; not
+    where the gradients have a round norm, to which they were clipped."""
+    parts = round(1 / ratio) if ratio > 0 else 0
+    if parts < 2 or abs(ratio * parts - 1) > 1e-4 or parts not in (2, 3, 4, 8, 16, 32, 64, batch):
+        return False
+    joint = float(np.sqrt(sum(norm(g) ** 2 for g in given.values() if g is not None)))
+    return abs(joint - float(f"{joint:.2g}")) > 1e-4 * joint
 
 
 def _compare(got: Grads, wanted: Grads) -> tuple[float | None, float, str]:

@@ -85,7 +85,7 @@ def _shares(run: Subject, inputs: Array, seen: Seen) -> dict[int, float]:
     rows, times = places
     known = rows >= 0
     shares = {}
-    for shift in range(-1, 5):
+    for shift in range(-4, 9):
         at = times + shift
         inside = known & (at >= 0) & (at < inputs.shape[1]) & (ids >= 0)
         if inside.sum() >= 2:

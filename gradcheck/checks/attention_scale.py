@@ -19,7 +19,8 @@ PRODUCTS = ("matmul", "einsum")
 
 @dataclass(frozen=True)
 class Unscaled:
-    """Scores that are `factor` times as large as q k / sqrt(width)."""
+    """Scores that are `factor` times as large as q k / sqrt(width); below 1 where they are divided
+    by the width itself."""
 
     op: str
     where: str | None
@@ -29,7 +30,7 @@ class Unscaled:
 
 
 def unscaled_scores(tape: Sequence[OpCall]) -> Iterator[Unscaled]:
-    """The softmaxes of q k whose scale is about 1 instead of 1/sqrt(width)."""
+    """The softmaxes of q k whose scale is about 1, or 1/width, instead of 1/sqrt(width)."""
     for call in tape:
         scale = width = None
         std = 0.0
@@ -40,7 +41,9 @@ def unscaled_scores(tape: Sequence[OpCall]) -> Iterator[Unscaled]:
         if scale is None or width is None or width < 4:
             continue
         factor = abs(scale) * math.sqrt(width)
-        if factor > 0.7 * math.sqrt(width) and factor > 1.4:
+        missing = factor > 0.7 * math.sqrt(width) and factor > 1.4
+        twice = 0.8 < factor * math.sqrt(width) < 1.25 and factor < 0.6
+        if missing or twice:
             yield Unscaled(call.name, short_where(call.where), width, factor, std)
 
 

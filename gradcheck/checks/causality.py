@@ -16,6 +16,7 @@ from gradcheck.checks.running import (
     in_eval,
     largest,
     needs_data,
+    not_finite,
     predict,
     tolerance,
 )
@@ -58,6 +59,9 @@ class Causality:
         reason = _no_sequence(sequence, base, options.axis)
         if reason is not None:
             return Result.skipped(reason)
+        broken = not_finite(base)
+        if broken is not None:
+            return broken
         length = sequence.shape[options.axis]
         findings = [
             *_by_perturbation(run, inputs, base, options),

@@ -17,6 +17,7 @@ from gradcheck.checks.running import (
     needs_data,
     short_where,
     tolerance,
+    watched,
 )
 from gradcheck.checks.words import number, some
 from gradcheck.frameworks.protocol import Array
@@ -83,9 +84,9 @@ def _building(subject: Subject) -> Iterator[Finding]:
 def _eval(subject: Subject) -> Iterator[Finding]:
     """Two seeds, the same output."""
     run = in_eval(subject)
-    first = run.predict()
-    base = run.value(first)
-    if largest(base - run.value(run.predict())) > tolerance(run, base):
+    first = watched(run, run.predict)
+    base = run.value(first.output)
+    if largest(_apart(base, run.value(run.predict()))) > tolerance(run, base):
         yield Finding(
             code="not_repeatable",
             message="in eval mode the same input gives another output the second time",
@@ -94,8 +95,8 @@ def _eval(subject: Subject) -> Iterator[Finding]:
         )
         return
     run.seed += 1
-    second = run.predict()
-    change = largest(base - run.value(second))
+    second = watched(run, run.predict)
+    change = largest(_apart(base, run.value(second.output)))
     if not change > tolerance(run, base):
         return
 
@@ -118,7 +119,7 @@ def _forward(subject: Subject) -> Iterator[Finding]:
     """The same seed, the same loss, twice on the same model, in the case's mode."""
     run = subject.fresh(dtype=subject.framework.precision.data)
     first, second = (run.value(run.forward()) for _ in range(2))
-    change = largest(first - second)
+    change = largest(_apart(first, second))
     if change > tolerance(run, first):
         yield Finding(
             code="not_repeatable",
@@ -176,6 +177,12 @@ def _training(subject: Subject, options: Any) -> Iterator[Finding]:
                 "loader that goes on where it was",
             )
             return
+
+
+def _apart(a: Array, b: Array) -> Array:
+    """The difference; none where both are NaN, or the same infinity."""
+    with np.errstate(invalid="ignore"):
+        return np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, a - b)
 
 
 def _one(array: Array) -> float:

@@ -16,6 +16,7 @@ from gradcheck.numerics import variants
 from gradcheck.numerics.blame import at_home
 from gradcheck.numerics.examine import examine
 from gradcheck.numerics.merge import Examination
+from gradcheck.numerics.overflow import overflow
 from gradcheck.result import Finding, Json
 from gradcheck.shards import Dealer, Shard
 from gradcheck.subject import Subject
@@ -88,6 +89,8 @@ class Variants:
                 if not dealer.mine(size + SMALL):
                     continue
                 findings, dropped = self.examine(subject, candidate, settings)
+                if name == "huge" and not findings:
+                    findings = self.told(overflow(subject, candidate.arrays), candidate)
                 self._tell(order, name, dropped, findings)
                 found += len(findings)
                 if found >= ENOUGH:
@@ -146,10 +149,15 @@ class Variants:
                     advice="sum the cotangent over the axes along which the input was repeated",
                 )
             )
+        return self.told(done.findings[:1], candidate), False
+
+    def told(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
+        """Findings of a variant, with a case to paste."""
+        case = self.subject.case
         name = f"{case.name}_{candidate.name}"
         paste = variants.as_yaml(name, str(case.op), case.args, candidate.specs)
         shown = []
-        for finding in done.findings[:1]:
+        for finding in findings:
             finding = at_home(finding, self.home)
             shown.append(
                 dataclasses.replace(
@@ -159,7 +167,7 @@ class Variants:
                     data={**finding.data, "variant": candidate.name, "case": "\n".join(paste)},
                 )
             )
-        return shown, False
+        return shown
 
 
 def counted_variants(tried: list[Json]) -> tuple[list[Finding], dict[str, Any]]:

@@ -96,6 +96,20 @@ def _findings(report: GraphReport, options: Any) -> Iterator[Finding]:
             advice="compute the initial values as an array first, then make the tensor of them "
             "with requires_grad=True",
         )
+    if report.late:
+        names = list(report.late)
+        first_line = report.late[names[0]]
+        yield Finding(
+            code="made_in_forward",
+            message=f"{plural(len(names), 'parameter')} of the model "
+            f"{'is' if len(names) == 1 else 'are'} made in the forward: {some(names)}; an "
+            "optimizer that was made before does not hold them",
+            parameter=names[0],
+            where=first_line,
+            lines=(f"{names[0]} was made at {first_line}",) if first_line else (),
+            advice="make parameters and layers once, in __init__; the forward only uses them",
+            data={"parameters": names},
+        )
     if report.missing:
         names = report.missing
         made = states[names[0]].made_at

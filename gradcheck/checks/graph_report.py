@@ -44,6 +44,7 @@ class GraphReport:
     dead: list[DeadUnits] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
+    late: dict[str, str | None] = field(default_factory=dict)  # name -> the line that made it
     not_leaves: dict[str, str] = field(default_factory=dict)
     backward_error: str | None = None
     notes: list[str] = field(default_factory=list)

@@ -54,6 +54,9 @@ def _say_where(report: GraphReport, trace: Any) -> None:
         state.frozen_at = frozen_at(leaf) if frozen_at else None
         if off_at and not state.trainable:
             state.made_at = off_at(leaf) or state.made_at
+    if made_at and report.late:
+        now = report.subject.framework.named_parameters(report.subject.model)
+        report.late = {n: made_at(now[n]) for n in report.late}
 
 
 def _find_cuts(
@@ -107,6 +110,8 @@ def _run_once(
         _compare_lists(report)
     subject.zero_grad()
     output = subject.forward()
+    if subject.model is not None:
+        report.late = dict.fromkeys(_made_late(subject))
     probe = Probe(subject)
     values = subject.value(output)
     report.loss = probe.scalar(values)
@@ -144,6 +149,17 @@ def is_allowed(cut: Cut, allow: list[str]) -> bool:
         elif wanted in cut.text or wanted == cut.function:
             return True
     return False
+
+
+def _made_late(subject: Subject) -> list[str]:
+    """Trainable parameters that were not on the model before its first forward, or are others."""
+    framework = subject.framework
+    known = {id(leaf) for leaf in subject.parameters.values()}
+    return [
+        name
+        for name, leaf in framework.named_parameters(subject.model).items()
+        if id(leaf) not in known and framework.trainable(leaf)
+    ]
 
 
 def _compare_lists(report: GraphReport) -> None:

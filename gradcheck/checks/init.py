@@ -10,10 +10,11 @@ import numpy as np
 from pydantic import Field
 
 from gradcheck.case import Case
+from gradcheck.checks.alike import alike_units, overflowing_loss
 from gradcheck.checks.attention_scale import unscaled_scores
 from gradcheck.checks.base import Options
 from gradcheck.checks.capture import Seen, class_axis, log_softmax, losses_of, picked
-from gradcheck.checks.running import needs_data
+from gradcheck.checks.running import needs_data, watched
 from gradcheck.checks.words import number
 from gradcheck.result import Finding, Result
 from gradcheck.subject import Subject
@@ -68,12 +69,16 @@ class Init:
         if axis is None and options.classes is None:
             if options.scores:
                 findings.extend(_scores(run))
+            findings.extend(alike_units(run))
             note = "the loss is not one of classes: only its sign and size were looked at"
             return Result(findings=tuple(findings), measurements=measurements, notes=(note,))
         classes = options.classes or first.values.shape[axis]  # type: ignore[index]
         measurements |= {"classes": classes, "expected": math.log(classes)}
         if axis is not None:
             measurements["logit_std"] = float(np.std(first.values, axis=axis).mean())
+        if not findings:
+            findings.extend(overflowing_loss(run, first, axis))
+            findings.extend(alike_units(run))
         if not findings:
             findings = [*_softmax_twice(first, axis), *_size(first, axis, classes, options)][:1]
         if options.scores:
@@ -149,19 +154,18 @@ def _size(seen: Seen, axis: int | None, classes: int, options: Any) -> Iterator[
 
 
 def _scores(run: Subject) -> Iterator[Finding]:
-    """Attention whose scores are too large by the root of their width."""
-    try:
-        tape = run.tape(run.forward())
-    except Exception:  # a step that frees its graph: nothing to look at
-        return
-    for found in unscaled_scores(tape or []):
+    """Attention whose scores are too large, or too small, by the root of their width."""
+    for found in unscaled_scores(watched(run, run.forward).calls or []):
+        large = found.factor > 1
+        times = f"{found.factor:.1f}" if large else f"{found.factor:.2g}"
+        by = "the root of the width of a head" + ("" if large else ", not by the width,")
         yield Finding(
-            code="scores_too_large",
-            message=f"attention scores of {found.op} at {found.where} are {found.factor:.1f} times "
+            code="scores_too_large" if large else "scores_too_small",
+            message=f"attention scores of {found.op} at {found.where} are {times} times "
             f"as large as q k / sqrt({found.width}) gives (standard deviation {found.std:.2g})",
             op=found.op,
             where=found.where,
-            advice="divide the scores by the root of the width of a head before the softmax; set "
-            "`scores: false` where the scale is meant to be learned or left out",
+            advice=f"divide the scores by {by} before the softmax; set `scores: false` where the "
+            "scale is meant to be learned, left out or another one",
         )
         return

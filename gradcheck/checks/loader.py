@@ -53,7 +53,7 @@ class LoaderCheck:
             return Result(findings=(_empty("the loader yields no batch"),))
         if not epochs[1]:
             return Result(findings=(_empty("the loader yields no batch in its second epoch"),))
-        findings: list[Finding] = []
+        findings = list(_not_finite(epochs[0]))
         notes: list[str] = []
         keys = [[_pair(s) for s in epoch] for epoch in epochs]
         if whole:
@@ -62,6 +62,7 @@ class LoaderCheck:
             if _pair(again) != _pair(samples[0]):
                 notes.append("samples are random: completeness and pairing were not checked")
             else:
+                findings.extend(_all_alike(samples))
                 findings.extend(_pairs(samples, epochs[0]))
                 if not findings:
                     findings.extend(_complete(samples, keys[0], loader.batch_size))
@@ -114,6 +115,42 @@ def _narrow(value: Any) -> Any:
 
 def _inputs(sample: Sequence[Array]) -> Key:
     return _pair(sample[:-1])
+
+
+def _not_finite(epoch: Sequence[Batch]) -> Iterator[Finding]:
+    """Samples with NaN or infinity in them."""
+    bad = [
+        i
+        for i, sample in enumerate(epoch)
+        if any(np.asarray(v).dtype.kind == "f" and not np.isfinite(v).all() for v in sample)
+    ]
+    if bad:
+        yield Finding(
+            code="not_finite",
+            message=f"{len(bad)} of {len(epoch)} samples have entries that are not finite, the "
+            f"first at position {bad[0]} of the epoch",
+            index=(bad[0],),
+            advice="look for missing values, and for a feature without spread that is divided by "
+            "its standard deviation",
+        )
+
+
+def _all_alike(samples: Sequence[Batch]) -> Iterator[Finding]:
+    """A data set of one sample, or of one label."""
+    if len(samples) < 8:
+        return
+    for code, what, kinds in (
+        ("one_sample", "inputs", {_inputs(s) for s in samples}),
+        ("one_label", "labels", {_pair(s[-1:]) for s in samples}),
+    ):
+        if len(kinds) == 1:
+            yield Finding(
+                code=code,
+                message=f"all {len(samples)} {what} of the data set are the same",
+                advice="see that __getitem__ uses its index, and that labels are read from the "
+                "right column and not overwritten",
+            )
+            return
 
 
 def _pairs(samples: Sequence[Batch], epoch: Sequence[Batch]) -> Iterator[Finding]:

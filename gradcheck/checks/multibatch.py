@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from gradcheck.case import Case
 from gradcheck.checks.base import Options, needs_training
+from gradcheck.checks.watching import StepLog
 from gradcheck.checks.words import number
 from gradcheck.result import Finding, Result
 from gradcheck.subject import Subject
@@ -40,6 +42,7 @@ class MultiBatch:
         return needs_training(case)
 
     def run(self, subject: Subject, options: Any) -> Result:
+        same = list(_same_batch(subject.fresh(dtype=subject.framework.precision.data)))
         losses: list[float] = []
         for batch in subject.batches(options.steps):
             losses.append(subject.train_step(batch))
@@ -48,13 +51,14 @@ class MultiBatch:
         part = max(1, len(losses) // 5)
         first, last = float(np.mean(losses[:part])), float(np.mean(losses[-part:]))
         curve = {"steps": list(range(len(losses))), "loss": losses}
-        findings = []
+        findings = same
         if not math.isfinite(losses[-1]):
             findings.append(
                 Finding(
                     code="loss_not_finite",
                     message=f"the loss is {losses[-1]} at step {len(losses) - 1}",
-                    advice="lower the learning rate; the check `overfit` tries others",
+                    advice="lower the learning rate (the check `overfit` tries others), and see "
+                    "that the samples are finite (check `loader`)",
                 )
             )
         elif last > options.fraction * first if first > 0 else last > first:
@@ -72,4 +76,32 @@ class MultiBatch:
             findings=tuple(findings),
             measurements={"first": first, "last": last},
             figures={"loss_curve": curve},
+        )
+
+
+def _same_batch(run: Subject) -> Iterator[Finding]:
+    """From one and the same state two different batches must give two gradients."""
+    if len(run.dataset) < 2 * len(run.framework.get(run.batch[0])):
+        return  # the second batch is the first in another order
+    one, other = run.batches(2)
+    arrays = [[run.framework.get(t) for t in batch] for batch in (one, other)]
+    if any(np.array_equal(a, b) for a, b in zip(*arrays)):
+        return
+    log = StepLog(run, run.make_optimizer())
+    before = run.state()
+    for batch in (one, other):
+        run.restore(before)
+        run.train_step(batch)
+    if len(log.gradients) != 2:
+        return
+    first, second = log.gradients
+    seen = [n for n, g in first.items() if g is not None and np.any(g)]
+    if seen and all(np.array_equal(first[n], second[n]) for n in seen):  # type: ignore[arg-type]
+        yield Finding(
+            code="same_batch",
+            message="two different batches give the optimizer the very same gradient: the training "
+            "step does not use the batch that it is given",
+            parameter=seen[0],
+            advice="look for a batch that is kept from the first call, or a loop that never takes "
+            "the next one",
         )

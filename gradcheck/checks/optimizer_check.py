@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import numpy as np
@@ -57,11 +58,21 @@ def _form(wanted: str, name: str, optimizer: Any) -> str | None:
     if wanted != "auto":
         return wanted
     for word in (name, type(optimizer).__name__):
-        word = word.lower()
+        tokens = [t for t in re.split(r"[^a-z0-9]+", word.lower()) if t]
         for form in sorted(FORMS, key=len, reverse=True):
-            if form in word.replace("_", ""):
+            if any(_named(token, form) for token in [*tokens, "".join(tokens)]):
                 return form
     return None
+
+
+OTHERS = ("nadam", "radam", "asgd")
+"""Rules of their own whose names end in that of another."""
+
+
+def _named(token: str, form: str) -> bool:
+    """'my_adam', 'FusedAdam' and 'sgd2' are meant; 'adamax' is another rule."""
+    token = token.rstrip("0123456789")
+    return token.endswith(form) and token not in OTHERS
 
 
 def _defaults(factory: Any) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Each is a generator: send a gradient and the value, get the new value. Formulas:
 SGD with momentum as in PyTorch (Sutskever et al. 2013, with the rate outside the velocity);
 Adam: Kingma and Ba 2015, algorithm 1; AdamW: Loshchilov and Hutter 2019, algorithm 2;
-RMSprop: Tieleman and Hinton 2012, with PyTorch's epsilon outside the root.
+RMSprop: Tieleman and Hinton 2012, with PyTorch's epsilon outside the root; Adagrad: Duchi et al.
+2011.
 """
 
 from __future__ import annotations
@@ -110,6 +111,23 @@ class RmsProp:
         return w - s["lr"] * move
 
 
+class Adagrad:
+    """w -= lr * g / (sqrt(sum of g^2) + eps) (Duchi et al. 2011, with PyTorch's options)."""
+
+    def __init__(self) -> None:
+        self.total: Any = None
+        self.t = 0
+
+    def __call__(self, w: Array, g: Array, s: Settings) -> Array:
+        g = g + s.get("weight_decay", 0.0) * w
+        if self.total is None:
+            self.total = s.get("initial_accumulator_value", 0.0)
+        self.total = self.total + g * g
+        rate = s["lr"] / (1 + self.t * s.get("lr_decay", 0.0))
+        self.t += 1
+        return w - rate * g / (np.sqrt(self.total) + s.get("eps", 1e-10))
+
+
 class Ascent(Sgd):
     """Plain SGD with the sign turned round."""
 
@@ -117,7 +135,13 @@ class Ascent(Sgd):
         return super().__call__(w, -g, s)
 
 
-FORMS: dict[str, type[Any]] = {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "rmsprop": RmsProp}
+FORMS: dict[str, type[Any]] = {
+    "sgd": Sgd,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RmsProp,
+    "adagrad": Adagrad,
+}
 SLIPS: dict[str, tuple[tuple[type[Any], str], ...]] = {
     "sgd": ((Ascent, "it climbs: the gradient is added, not subtracted"),),
     "adam": (
@@ -129,5 +153,6 @@ SLIPS: dict[str, tuple[tuple[type[Any], str], ...]] = {
         (CoupledAdamW, "the weight decay goes through the gradient, as in Adam"),
     ),
     "rmsprop": (),
+    "adagrad": (),
 }
 """Known slips of each rule, and what to say when the optimizer follows one of them."""

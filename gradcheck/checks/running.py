@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from gradcheck.case import Case
-from gradcheck.frameworks.protocol import Array, OpCall, Output
+from gradcheck.frameworks.protocol import Array, OpCall, Output, WatchesCalls
 from gradcheck.frameworks.shorten import short_path
+from gradcheck.result import Finding, Result
 from gradcheck.subject import Subject
 
 
@@ -33,10 +34,50 @@ def arrays_of(subject: Subject, leaves: Sequence[Any]) -> list[Array]:
     return [subject.framework.get(leaf) for leaf in leaves]
 
 
-def predict(subject: Subject, arrays: Sequence[Array]) -> tuple[Array, Output]:
-    """The model's output on arrays: (values, the output itself, for its tape)."""
-    output = subject.predict(*subject.to_leaves(tuple(arrays)))
-    return subject.value(output), output
+@dataclass(frozen=True)
+class Ran:
+    """An output, and the calls that made it (None: cannot tell)."""
+
+    output: Output
+    calls: list[OpCall] | None
+
+
+def watched(subject: Subject, forward: Callable[[], Output]) -> Ran:
+    """Run `forward`; its calls are read off the tape, or watched where there is none."""
+    if isinstance(subject.framework, WatchesCalls):
+        with subject.framework.watch_calls() as calls:
+            output = forward()
+        return Ran(output, list(calls))
+    output = forward()
+    try:
+        return Ran(output, subject.tape(output))
+    except Exception:  # the graph was freed: what is found stands, only its line is missing
+        return Ran(output, None)
+
+
+def predict(subject: Subject, arrays: Sequence[Array]) -> tuple[Array, Ran]:
+    """The model's output on arrays: (values, the run)."""
+    leaves = subject.to_leaves(tuple(arrays))
+    ran = watched(subject, lambda: subject.predict(*leaves))
+    return subject.value(ran.output), ran
+
+
+def not_finite(values: Array) -> Result | None:
+    """A result that says so where an output cannot be compared; None where it can."""
+    bad = int(np.sum(~np.isfinite(values)))
+    if not bad:
+        return None
+    return Result(
+        findings=(
+            Finding(
+                code="not_finite",
+                message=f"{bad} of {values.size} entries of the model's output are not finite: "
+                "there is nothing to compare",
+                advice="look for a row of a mask that hides everything (the softmax of nothing but "
+                "-inf is NaN), for a division by 0, log or sqrt",
+            ),
+        )
+    )
 
 
 def tolerance(subject: Subject, values: Array) -> float:
@@ -66,13 +107,10 @@ class Blame:
 
 
 def first_difference(
-    subject: Subject, one: Output, other: Output, keep: Callable[[Array], Array | None]
+    subject: Subject, one: Ran, other: Ran, keep: Callable[[Array], Array | None]
 ) -> Blame | None:
     """The first op whose results differ in the part that `keep` cuts out (None: cannot tell)."""
-    try:
-        a, b = subject.tape(one), subject.tape(other)
-    except Exception:  # the graph was freed: the finding stands, only its line is missing
-        return None
+    a, b = one.calls, other.calls
     if a is None or b is None or len(a) != len(b):
         return None
     for mine, theirs in zip(a, b):

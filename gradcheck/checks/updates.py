@@ -11,8 +11,10 @@ from pydantic import Field
 
 from gradcheck.case import Case
 from gradcheck.checks.base import Options, needs_training
+from gradcheck.checks.idle import stale_buffers, stuck
 from gradcheck.checks.optimizer_check import compare_with_formula
 from gradcheck.checks.probing import Probe, norm
+from gradcheck.checks.step_gradients import changed_after_step, gradient_differs, stepped_twice
 from gradcheck.checks.step_mode import steps_in_eval
 from gradcheck.checks.watching import StepLog, held_by
 from gradcheck.checks.words import number, plural, some
@@ -27,9 +29,13 @@ class UpdatesOptions(Options):
     frozen: list[str] = Field(
         default=[], description="Parameters that must not move: names or patterns (emb.*)."
     )
-    formula: Literal["auto", "sgd", "adam", "adamw", "rmsprop", "none"] = Field(
+    formula: Literal["auto", "sgd", "adam", "adamw", "rmsprop", "adagrad", "none"] = Field(
         default="auto",
         description="The rule that the optimizer must follow; auto goes by its name, none skips.",
+    )
+    same_gradient: bool = Field(
+        default=True,
+        description="The optimizer gets the gradient of the loss, at most clipped or decayed.",
     )
     steps: int = Field(default=3, ge=1, description="Steps that are compared with the formula.")
     tolerance: float = Field(
@@ -63,14 +69,20 @@ class Updates:
             return Result(findings=(_never_stepped(),))
         after = wide.state()
         findings = [
+            *stepped_twice(log),
+            *changed_after_step(wide, log),
+            *(gradient_differs(wide, log, loss) if options.same_gradient else ()),
             *_lists(wide, log, options),
             *_moves(wide, log, before, after, options),
             *_buffers(wide, before, after),
             *_repeat(wide, log, before),
             *steps_in_eval(wide, loss),
+            *stale_buffers(wide),
         ]
         for _ in range(options.steps - len(log.after)):
             wide.train_step()
+        names = [n for n in wide.parameters if not is_frozen(wide, n, options)]
+        findings.extend(stuck(wide, log, names))
         formula, note = compare_with_formula(log, options)
         findings.extend(formula)
         moved = {

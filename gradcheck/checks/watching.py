@@ -76,6 +76,7 @@ class StepLog:
         self.gradients: list[dict[str, Array | None]] = []
         self.before: list[dict[str, Array]] = []
         self.after: list[dict[str, Array]] = []
+        self.left: list[dict[str, Array | None]] = []  # gradients when the step was done
         self.settings: list[dict[str, Any]] = []
         self.groups: list[dict[str, dict[str, Any]]] = []
         subject.optimizer = Watched(optimizer, self._enter, self._leave)
@@ -88,6 +89,7 @@ class StepLog:
 
     def _leave(self) -> None:
         self.after.append(self._values())
+        self.left.append(self.subject.grads())
 
     def _values(self) -> dict[str, Array]:
         return {name: self.subject.get(name) for name in self.subject.leaves}

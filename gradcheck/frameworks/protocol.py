@@ -142,6 +142,24 @@ class HasHandwritten(Protocol):
 
 
 @runtime_checkable
+class WatchesCalls(Protocol):
+    """Capability, for frameworks without a tape: the line at which two runs part."""
+
+    def watch_calls(self) -> AbstractContextManager[list[Any]]:
+        """Everything that is called meanwhile, in order, as `OpCall`s of which only the pullback
+        may be missing; filled when the context is left at the latest."""
+
+
+@runtime_checkable
+class KeepsGraph(Protocol):
+    """Capability: pulling back more than once through the same output, for ops without a tape."""
+
+    def pull(self, output: Output, leaves: Sequence[Leaf], cotangent: Array) -> list[Array | None]:
+        """The cotangents of `leaves`, None for none. The graph is kept, nothing is accumulated, and
+        `cotangent` is handed on as it is, not as a copy: a backward that writes into it is seen."""
+
+
+@runtime_checkable
 class HasBuffers(Protocol):
     """Capability: state that is not trained (running statistics)."""
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.breach import Breach
 from gradcheck.numerics.diagnose import diagnose
-from gradcheck.numerics.laws import Breach
 from gradcheck.numerics.local import InputVerdict, OpLines
 from gradcheck.numerics.replay import Move
 from gradcheck.numerics.verdict import KINK, WRONG
@@ -174,7 +174,9 @@ def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict])
         relative_error=error,
         message=f"the pullback of op {call.name} {verb} for {at}{held}: off by {_percent(error)}",
         lines=(*lines, *called(call)),
-        advice=advice,
+        advice=advice
+        or f"derive the gradient with respect to {name} on paper and compare it with the pullback, "
+        "line by line",
         data={"input": name, "shape": list(shape)},
     )
 

@@ -38,7 +38,8 @@ def diagnose(
         if abs(ratio + 1.0) < 1e-6:
             return "analytic = -1 x numeric everywhere: the sign is flipped", "check the sign"
         return (
-            f"analytic = {ratio:.6g} x numeric everywhere: a constant factor{_factor(ratio, a)}",
+            f"analytic = {_digits(ratio)} x numeric everywhere: a constant factor"
+            f"{_factor(ratio, a)}",
             "look for a missing or doubled factor (2 of a square, 1/n of a mean, 1/(1-p) of a "
             "dropout, the square root of a dimension)",
         )
@@ -46,6 +47,9 @@ def diagnose(
         turned = np.swapaxes(numeric, -1, -2)
         if np.max(np.abs(analytic - turned)) <= 1e-6 * size:
             return "the analytic gradient is the transpose of the numeric one", "transpose it"
+    moved = _moved(analytic, numeric) if mask.all() else None
+    if moved is not None:
+        return moved
     wrong = mask & (np.abs(analytic - numeric) > 1e-7 * size)
     if x is not None and wrong.any() and not wrong.all():
         flat = np.round(x, 12)
@@ -58,10 +62,71 @@ def diagnose(
         return f"analytic = numeric + {offset.mean():.6g} everywhere: a constant is missing", None
     count = int(wrong.sum())
     if count and wrong.ndim >= 1 and count < mask.sum():
+        region = _region(wrong, mask & ~wrong, x) if x is not None and count > 1 else None
+        if region:
+            return f"wrong only where {region}", "look at the branch of the backward for these"
         place = _one_slice(wrong)
+        if place and "axis 0" in place and not np.any(analytic[wrong]):
+            return (
+                f"wrong only {place}, which gets no gradient at all",
+                "an embedding drops the gradient of its padding_idx: mask what is computed from "
+                "padding, or give that row a gradient",
+            )
         if place:
-            return f"wrong only {place}", None
+            return f"wrong only {place}", f"look at how the backward treats what lies {place}"
     return None, None
+
+
+def _digits(ratio: float) -> str:
+    """Enough digits to tell the ratio from 1."""
+    short = f"{ratio:.6g}"
+    return short if short != "1" else f"{ratio:.12g}"
+
+
+def _moved(analytic: Array, numeric: Array) -> tuple[str, str] | None:
+    """The right values in other places: turned round, or shifted along an axis."""
+    size = float(np.max(np.abs(numeric)))
+    for axis, length in enumerate(numeric.shape):
+        if length < 3:
+            continue
+        if np.max(np.abs(analytic - np.flip(numeric, axis))) <= 1e-6 * size:
+            return (
+                f"the analytic gradient is the numeric one in reverse along axis {axis}",
+                "turn the cotangent round along this axis",
+            )
+        for shift in range(1, min(length, 8)):
+            for by in (shift, -shift):
+                if np.max(np.abs(analytic - np.roll(numeric, by, axis))) <= 1e-6 * size:
+                    return (
+                        f"the analytic gradient is the numeric one shifted by {by} along axis "
+                        f"{axis}",
+                        "the pullback of a shift goes the other way; look at offsets and slices",
+                    )
+    return None
+
+
+def _region(wrong: Array, right: Array, x: Array) -> str | None:
+    """'x < 0' and the like, when values on one side are wrong and all others right."""
+    if x.shape != wrong.shape or not right.any():
+        return None
+    for name, values in (("the value is", x), ("the absolute value is", np.abs(x))):
+        low, high = values[wrong].min(), values[wrong].max()
+        if low > values[right].max():
+            return f"{name} above {_between(values[right].max(), low)}"
+        if high < values[right].min():
+            return f"{name} below {_between(high, values[right].min())}"
+    return None
+
+
+def _between(low: float, high: float) -> str:
+    """The roundest number between two."""
+    if low <= 0 <= high:
+        return "0"
+    for digits in (1, 2, 3, 6):
+        text = f"{(low + high) / 2:.{digits}g}"
+        if low <= float(text) <= high:
+            return text
+    return f"{low:.6g}"
 
 
 def _constant_ratio(a: Array, n: Array) -> float | None:

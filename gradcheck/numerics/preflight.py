@@ -10,6 +10,7 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array, OpCall, Output
 from gradcheck.numerics.local import signed
 from gradcheck.numerics.noise import scale_of
+from gradcheck.numerics.wholeop import whole_op
 from gradcheck.result import Finding
 from gradcheck.subject import Subject
 
@@ -103,6 +104,8 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
     if changed:
         return _mutates(where, changed, "forward", subject, before)
     tape = subject.tape(output)
+    if tape is None and not scalar:
+        tape = whole_op(subject)
     weights = np.ones(value.shape) if scalar else signed(rng, value.shape)
     subject.zero_grad()
     subject.backward(output, None if scalar else weights.astype(value.dtype))
@@ -166,7 +169,7 @@ def _scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
     output: of a forward of its own.
     """
     subject = point.subject
-    factor = -2.5
+    factor = -2.5 * 2.0**20  # more than any threshold at which gradients are clipped
     kind = point.dtype
     subject.zero_grad()
     try:
@@ -197,8 +200,9 @@ def _scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
         rounding = 1e3 * eps * float(np.max(np.abs(point.weights * point.value), initial=0.0))
         # A probability less one is the rounding of numbers of about 1.
         unit = float(np.abs(point.weights).max()) * min(1.0, scale_of(point.values[name])) ** 2
-        slack = max(1e-9, 1e3 * eps) * size + 1e3 * eps * largest + 64 * eps * unit
-        slack += rounding / scale_of(point.values[name])
+        apart_from_size = 1e3 * eps * largest + 64 * eps * unit
+        apart_from_size += rounding / scale_of(point.values[name])
+        slack = max(1e-9, 1e3 * eps) * size + abs(factor) * apart_from_size
         if not apart.size or not (apart > slack).any():
             continue
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
@@ -209,8 +213,9 @@ def _scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
                 index=index,
                 analytic=float(second[index]),
                 numeric=float(expected[index]),
-                message=f"backward is not linear: with the cotangent times {factor} the gradient "
-                f"of {name}{list(index)} is {second[index]:.6g}, not {expected[index]:.6g}",
+                message=f"backward is not linear: with the cotangent times {factor:.3g} the "
+                f"gradient of {name}{list(index)} is {second[index]:.6g}, "
+                f"not {expected[index]:.6g}",
                 advice="a backward multiplies its cotangent by the Jacobian and does nothing else "
                 "to it: no relu, abs, sign, clip or normalisation",
             )
@@ -236,7 +241,7 @@ def _mutates(
     )
     subject.restore(before)
     others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    op, line = mutator(subject.tape(subject.forward()) or [])
+    op, line = mutator(subject.tape(subject.forward()) or whole_op(subject) or [])
     subject.restore(before)
     by = f"; op {op} does it" if op else ""
     return Finding(

@@ -26,11 +26,12 @@ def together(
     parts: Sequence[Array | None],
     kinks: Mapping[int, Array],
 ) -> tuple[float, float, float] | None:
-    """(analytic, low, high) along the direction that moves all kinked entries up alike, when the
-    analytic slope lies outside; None when all is well.
+    """(analytic, low, high) along the direction that moves all kinked entries up alike, and
+    what equals them, when the analytic slope lies outside; None when all is well.
 
     kinks: input slot -> mask of entries that were certified at a kink.
     """
+    kinks = {s: _with_equals(np.asarray(inputs[s]), mask) for s, mask in kinks.items()}
     step = STEP * max(scale_of(np.asarray(inputs[s])) for s in kinks)
     moved = []
     for sign in (1.0, -1.0, 2.0, -2.0):
@@ -56,3 +57,10 @@ def together(
     if low - margin <= analytic <= high + margin:
         return None
     return analytic, low, high
+
+
+def _with_equals(x: Array, kinked: Array) -> Array:
+    """The mask with the entries of the same values: of a median only one shows its kink, and only
+    all that tie with it move it."""
+    mask = kinked.reshape(x.shape)
+    return np.asarray(np.isin(x, x[mask]))

@@ -1,22 +1,24 @@
 """Other inputs for a declared op case, derived by themselves: what the declared ones cannot show.
 
 A fault often needs a special input to be seen: a batch of 1 or 3 (a mean not divided by the batch),
-sides that differ (a missing transpose) or agree (a wrong axis), repeated indices, ties, an axis of
-size 1 that is broadcast, zeros, large and small values. A variant that the op refuses with an
-exception, or whose value is not finite, is dropped and counted: an op need not take everything.
+sides that differ (a missing transpose) or agree (a wrong axis), an axis of size 1, or one longer
+than any block of a loop, repeated indices, ties, zeros, large and small values. A variant that the
+op refuses with an exception, or whose value is not finite, is dropped and counted: an op need not
+take everything.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from gradcheck.case import InputSpec
 from gradcheck.frameworks.protocol import Array
-from gradcheck.inputs import draw
+from gradcheck.inputs import draw as draw
+from gradcheck.numerics import variant_shapes as shapes
+from gradcheck.numerics.variant_shapes import Arrays, Candidate, Specs, spec_of
 
 NAMES = (
     "batch1",
@@ -28,23 +30,16 @@ NAMES = (
     "ties",
     "zeros",
     "large",
+    "huge",
     "small",
     "layout",
+    "single",
+    "long",
 )
 """Every kind of variant, in the order in which they are tried."""
 
-Specs = Mapping[str, InputSpec]
-Arrays = dict[str, Array]
-Place = tuple[str, int]  # input, axis
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One derived set of inputs. specs: the same as a case would declare it."""
-
-    name: str
-    arrays: Arrays
-    specs: dict[str, InputSpec]
+HUGE = 150.0
+"""The exponential of most values of this size overflows in single precision, and in double not."""
 
 
 def derive(
@@ -55,17 +50,20 @@ def derive(
 ) -> Iterator[tuple[str, int, list[Candidate]]]:
     """(kind, how many to keep, candidates in order of preference) for every wanted kind."""
     makers: dict[str, tuple[int, Callable[[], Iterator[Candidate]]]] = {
-        "batch1": (1, lambda: _batch(specs, arrays, rng, 1)),
-        "batch3": (1, lambda: _batch(specs, arrays, rng, 3)),
-        "square": (1, lambda: _square(specs, arrays, rng)),
-        "nonsquare": (3, lambda: _nonsquare(specs, arrays, rng)),
-        "broadcast": (4, lambda: _broadcast(specs, arrays, rng)),
+        "batch1": (1, lambda: shapes.batch(specs, arrays, rng, 1)),
+        "batch3": (1, lambda: shapes.batch(specs, arrays, rng, 3)),
+        "square": (1, lambda: shapes.square(specs, arrays, rng)),
+        "nonsquare": (3, lambda: shapes.nonsquare(specs, arrays, rng)),
+        "broadcast": (4, lambda: shapes.broadcast(specs, arrays, rng)),
         "repeated": (2, lambda: _repeated(specs, arrays)),
         "ties": (2, lambda: _ties(specs, arrays, rng)),
         "zeros": (3, lambda: _zeros(specs, arrays)),
         "large": (1, lambda: _scaled(specs, arrays, "large", 30.0)),
+        "huge": (1, lambda: _huge(specs, arrays)),
         "small": (1, lambda: _scaled(specs, arrays, "small", 1e-3)),
         "layout": (1, lambda: _layout(specs, arrays)),
+        "single": (4, lambda: shapes.single(specs, arrays, rng)),
+        "long": (3, lambda: shapes.long(specs, arrays, rng)),
     }
     for name in NAMES:
         keep, make = makers[name]
@@ -73,89 +71,6 @@ def derive(
             candidates = list(itertools.islice(make(), 16))
             if candidates:
                 yield name, keep, candidates
-
-
-def spec_of(specs: Specs, name: str, array: Array) -> InputSpec:
-    kind = {"f": "float", "i": "int", "u": "int", "b": "bool"}[array.dtype.kind]
-    return specs.get(name) or InputSpec(shape=array.shape, dtype=kind)  # type: ignore[arg-type]
-
-
-def _reshaped(
-    name: str,
-    specs: Specs,
-    arrays: Mapping[str, Array],
-    sizes: Mapping[Place, int],
-    rng: np.random.Generator,
-) -> Candidate:
-    """The inputs drawn anew with some axes of another length."""
-    made: Arrays = {}
-    declared: dict[str, InputSpec] = {}
-    for key, array in arrays.items():
-        spec = spec_of(specs, key, array)
-        shape = tuple(sizes.get((key, axis), n) for axis, n in enumerate(array.shape))
-        if shape == array.shape:
-            made[key], declared[key] = array, spec
-            continue
-        if spec.values is not None:  # stay with values that are known to be allowed
-            made[key] = rng.choice(array.reshape(-1), shape) if array.size else np.zeros(shape)
-            declared[key] = spec.model_copy(update={"values": made[key].tolist()})
-            continue
-        declared[key] = spec.model_copy(update={"shape": shape})
-        made[key] = draw(declared[key], rng)
-    return Candidate(name, made, declared)
-
-
-def _places(arrays: Mapping[str, Array]) -> dict[Place, int]:
-    return {(k, a): n for k, v in arrays.items() for a, n in enumerate(v.shape)}
-
-
-def _batch(
-    specs: Specs, arrays: Mapping[str, Array], rng: np.random.Generator, size: int
-) -> Iterator[Candidate]:
-    places = _places(arrays)
-    lead = next(((k, 0) for k, v in arrays.items() if v.dtype.kind == "f" and v.ndim), None)
-    if lead is None or places[lead] == size:
-        return
-    n = places[lead]
-    choices = [
-        [p for p, m in places.items() if p[1] == 0 and m == n],
-        [p for p, m in places.items() if m == n],
-        [lead],
-    ]
-    for chosen in choices:
-        yield _reshaped(f"batch{size}", specs, arrays, dict.fromkeys(chosen, size), rng)
-
-
-def _square(
-    specs: Specs, arrays: Mapping[str, Array], rng: np.random.Generator
-) -> Iterator[Candidate]:
-    places = {p: n for p, n in _places(arrays).items() if n > 1}
-    if len(places) > 1 and len(set(places.values())) > 1:
-        yield _reshaped("square", specs, arrays, dict.fromkeys(places, 3), rng)
-
-
-def _nonsquare(
-    specs: Specs, arrays: Mapping[str, Array], rng: np.random.Generator
-) -> Iterator[Candidate]:
-    places = {p: n for p, n in _places(arrays).items() if n > 1}
-    new = next(n for n in (5, 7, 4, 6, 9, 11) if n not in places.values())
-    for size in sorted(set(places.values())):
-        same = [p for p, n in places.items() if n == size]
-        if len(same) < 2:
-            continue
-        for count in range(1, len(same)):
-            for chosen in itertools.combinations(same, count):
-                yield _reshaped("nonsquare", specs, arrays, dict.fromkeys(chosen, new), rng)
-
-
-def _broadcast(
-    specs: Specs, arrays: Mapping[str, Array], rng: np.random.Generator
-) -> Iterator[Candidate]:
-    if len(arrays) < 2:
-        return
-    for place, n in _places(arrays).items():
-        if n > 1 and arrays[place[0]].dtype.kind == "f":
-            yield _reshaped("broadcast", specs, arrays, {place: 1}, rng)
 
 
 def _repeated(specs: Specs, arrays: Mapping[str, Array]) -> Iterator[Candidate]:
@@ -226,6 +141,13 @@ def _scaled(
     if changed:
         made = _with(name, specs, arrays, changed)
         yield Candidate(name, made.arrays, {**made.specs, **declared})
+
+
+def _huge(specs: Specs, arrays: Mapping[str, Array]) -> Iterator[Candidate]:
+    """Values of about `HUGE`, where those that were declared are not beyond it already."""
+    declared = max((spec_of(specs, k, v).scale for k, v in arrays.items()), default=1.0)
+    if declared < HUGE:
+        yield from _scaled(specs, arrays, "huge", HUGE / declared)
 
 
 def _layout(specs: Specs, arrays: Mapping[str, Array]) -> Iterator[Candidate]:

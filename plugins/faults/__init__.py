@@ -47,6 +47,13 @@ def gradcheck_steps(register: Register) -> None:
 
 
 @hookimpl
+def gradcheck_optimizers(register: Register) -> None:
+    from . import loops
+
+    register("fault_adagrad", loops.Adagrad)
+
+
+@hookimpl
 def gradcheck_datasets(register: Register) -> None:
     from . import loops
 

@@ -223,6 +223,8 @@ def faults() -> list[Fault]:
                   op="softmax"),
         attention("scores_multiplied", "/ (c // self.heads) ** 0.5", "* (c // self.heads) ** 0.5",
                   "init", "scores_too_large", op="softmax"),
+        attention("scores_divided_by_the_width", "** 0.5", "", "init", "scores_too_small",
+                  op="softmax"),
         attention("heads_merged_without_transpose", "y.transpose(1, 2).reshape(b, t, c)",
                   "y.reshape(b, t, c)", "causality", "sees_future", op="reshape"),
         attention("queries_and_keys_of_the_batch", "k.transpose(-1, -2)",

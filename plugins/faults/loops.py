@@ -1,4 +1,4 @@
-"""A healthy loss, step, update and data sets, for faults to be planted in."""
+"""A healthy loss, step, update, optimizer and data sets, for faults to be planted in."""
 
 from __future__ import annotations
 
@@ -86,3 +86,24 @@ class Text(CharSequences):
             targets = targets.copy()
             targets[self.length // 2 :] = 0
         return ids, targets
+
+
+class Adagrad:
+    """Written by hand, as in its paper."""
+
+    def __init__(self, params: Any, lr: float = 0.01) -> None:
+        self.params, self.lr = list(params), lr
+        self.total = [np.zeros(p.shape, p.dtype) for p in self.params]
+
+    def zero_grad(self) -> None:
+        for p in self.params:
+            p.grad = None
+
+    def step(self) -> None:
+        for p, total in zip(self.params, self.total):
+            if p.grad is not None:
+                total += p.grad * p.grad
+                p._data = p._data - self.lr * p.grad / self.root(total)
+
+    def root(self, total: NDArray[Any]) -> NDArray[Any]:
+        return np.sqrt(total) + 1e-10

@@ -13,6 +13,7 @@ from gradcheck.frameworks.calling import call_op
 from gradcheck.frameworks.protocol import Array, OpCall, Precision
 from gradcheck.frameworks.walk import walk_leaves
 
+from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace
 from .handwritten import handwritten
 
@@ -26,7 +27,10 @@ class PyTorch:
     precision = Precision()
 
     def manual_seed(self, seed: int) -> None:
-        torch.manual_seed(seed)
+        # torch.manual_seed also formats a traceback for devices that are not there: 1 ms a call.
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
 
     def leaf(self, array: Array, *, trainable: bool, dtype: str | None = None) -> Tensor:
         array = np.array(array)
@@ -80,7 +84,7 @@ class PyTorch:
         return bool(leaf.requires_grad)
 
     def forward(self, fn: Callable[[], Any], *, seed: int) -> Any:
-        torch.manual_seed(seed)
+        self.manual_seed(seed)
         return fn()
 
     def value(self, output: Any) -> Array:
@@ -93,6 +97,18 @@ class PyTorch:
             output.backward()
         else:
             output.backward(torch.from_numpy(np.array(cotangent)).to(output.dtype))
+
+    def pull(
+        self, output: Tensor, leaves: Sequence[Tensor], cotangent: Array
+    ) -> list[Array | None]:
+        """Gradients of `leaves`; the graph is kept. The backward sees the very `cotangent`."""
+        if not cotangent.flags.writeable or any(n < 0 for n in cotangent.strides):
+            cotangent = np.array(cotangent, order="C")  # torch takes neither
+        given = torch.from_numpy(cotangent).to(output.dtype)
+        if not output.requires_grad:
+            return [None] * len(leaves)
+        found = torch.autograd.grad(output, leaves, given, retain_graph=True, allow_unused=True)
+        return [None if g is None else np.array(g.detach().cpu().numpy()) for g in found]
 
     def grad(self, leaf: Tensor) -> Array | None:
         if leaf.grad is None:
@@ -137,6 +153,12 @@ class PyTorch:
         recorder = Recorder()
         with recorder:
             yield Trace(recorder)
+
+    @contextmanager
+    def watch_calls(self) -> Iterator[list[SeenCall]]:
+        watching = Watching()
+        with watching:
+            yield watching.calls
 
     def clip_gradients(self, leaves: Sequence[Tensor], max_norm: float) -> float:
         return float(torch.nn.utils.clip_grad_norm_(list(leaves), max_norm))

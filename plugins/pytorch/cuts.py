@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -19,10 +20,11 @@ from gradcheck.frameworks.protocol import Cut
 from gradcheck.frameworks.shorten import short_path
 from gradcheck.sourcetext import name_in, target_of, text_of
 
-_SKIPPED = tuple(
+_TORCH, *_OURS = (
     os.path.dirname(os.path.abspath(sys.modules[name].__file__ or "")) + os.sep
     for name in ("torch", "gradcheck", __package__ or __name__)
 )
+_SKIPPED = (_TORCH, *_OURS)
 LEAVING = ("numpy", "item", "tolist", "__array__", "__float__", "__int__")
 
 
@@ -61,18 +63,21 @@ class Recorder(TorchFunctionMode):
         self.parents: dict[int, list[Edge]] = {}
         self.made: dict[int, tuple[str, Line | None]] = {}
         self.departures: list[Departure] = []
+        self.turned_off: dict[int, tuple[Line, Any]] = {}  # id of a leaf -> where, whose method
         self._alive: list[Any] = []  # an id is only good while its tensor lives
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        inputs = list(_tensors([args, kwargs]))
+        inputs = list(tensors_in([args, kwargs]))
         recording = torch.is_grad_enabled()
-        out = func(*args, **kwargs)
         name = _name(func)
-        results = [t for t in _tensors(out) if all(t is not i for i in inputs)]
-        if inputs and not results and name in LEAVING:
+        if name == "requires_grad_off" and inputs and inputs[0].requires_grad:
+            self._freezes(inputs[0], (*args, *kwargs.values())[1:])
+        out = func(*args, **kwargs)
+        results = [t for t in tensors_in(out) if all(t is not i for i in inputs)]
+        if inputs and not results and name in LEAVING and not _by_the_harness():
             self._alive += inputs
             kind = "item" if name != "numpy" and name != "__array__" else "rebuilt"
             self.departures.append(Departure(inputs[0], kind, user_line()))
@@ -85,20 +90,34 @@ class Recorder(TorchFunctionMode):
             self._alive += [*inputs, *results]
         return out
 
+    def _freezes(self, leaf: torch.Tensor, flags: tuple[Any, ...]) -> None:
+        frame = _users_frame()
+        if frame is None or True in flags or not flags:
+            return
+        at = Line(os.path.abspath(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
+        code = frame.f_code
+        owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        self.turned_off[id(leaf)] = (at, owner)
+        self._alive.append(leaf)
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _tensors(item)
+            yield from tensors_in(item)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _tensors(item)
+            yield from tensors_in(item)
 
 
 def _name(func: Any) -> str:
     name = getattr(func, "__name__", str(func))
+    if name == "requires_grad_" or (
+        name == "__set__" and getattr(func.__self__, "__name__", "") == "requires_grad"
+    ):
+        return "requires_grad_off"
     if name == "__get__":  # a property, such as .data
         return str(getattr(func.__self__, "__name__", name))
     return str(name)
@@ -114,15 +133,29 @@ def _cut(name: str, source: torch.Tensor, result: torch.Tensor, recording: bool)
 
 def user_line() -> Line | None:
     """The innermost line outside torch, gradcheck and this plugin."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        file = os.path.abspath(frame.f_code.co_filename)
-        if not file.startswith(_SKIPPED):
-            return Line(file, frame.f_lineno, frame.f_code.co_name)
-        if frame.f_back is None:
-            return None
+    frame = _users_frame()
+    if frame is None:
+        return None
+    return Line(os.path.abspath(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
+
+
+def _users_frame() -> FrameType | None:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _file(frame).startswith(_SKIPPED):
         frame = frame.f_back
-    return None
+    return frame
+
+
+def _by_the_harness() -> bool:
+    """Whether gradcheck or its adapter makes the call, to read a value, and no user's line."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and _file(frame).startswith(_TORCH):
+        frame = frame.f_back
+    return frame is not None and _file(frame).startswith(tuple(_OURS))
+
+
+def _file(frame: FrameType) -> str:
+    return os.path.abspath(frame.f_code.co_filename)
 
 
 class Trace:
@@ -130,6 +163,21 @@ class Trace:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+
+    def frozen_at(self, leaf: torch.Tensor) -> str | None:
+        """The line that froze a leaf on purpose: code other than its own layer's turned
+        requires_grad off."""
+        at, owner = self.recorder.turned_off.get(id(leaf), (None, None))
+        if at is None or leaf.requires_grad:
+            return None
+        own = getattr(owner, "__dict__", {})
+        held = [*own.values(), *own.get("_parameters", {}).values()]
+        return None if any(value is leaf for value in held) else str(at)
+
+    def off_at(self, leaf: torch.Tensor) -> str | None:
+        """The line that turned requires_grad off, whoever it was."""
+        at, _ = self.recorder.turned_off.get(id(leaf), (None, None))
+        return None if at is None else str(at)
 
     def cuts(self, output: Any, leaves: Mapping[str, torch.Tensor]) -> list[Cut]:
         """See `CutTrace.cuts`: nearest the output first, each line once."""
@@ -157,7 +205,7 @@ class Trace:
 
     def _way_back(self, output: Any) -> Iterator[Edge]:
         """Every edge behind the output, breadth first."""
-        queue = list(_tensors(output))
+        queue = list(tensors_in(output))
         seen = {id(t) for t in queue}
         while queue:
             following = []

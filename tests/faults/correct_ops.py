@@ -179,6 +179,53 @@ def correct_product_of_sums(x: Tensor) -> Tensor:
     return x.softmax(-1).sum(-1) * x.sum(-1)
 
 
+@op
+def correct_lower_median(x):
+    """The middle entry; of an even number the lower one."""
+    order = np.argsort(x, axis=-1, kind="stable")
+    middle = order[..., (x.shape[-1] - 1) // 2][..., None]
+
+    def pullback(g):
+        z = np.zeros_like(x)
+        np.put_along_axis(z, middle, g[..., None], axis=-1)
+        return z
+
+    return np.take_along_axis(x, middle, axis=-1)[..., 0], pullback
+
+
+@op
+def correct_trace(x):
+    """Of a square matrix; of another it is not meant."""
+    return np.asarray(np.trace(x)), lambda g: g * np.eye(len(x))
+
+
+@op
+def correct_labelled(x, labels):
+    """The mean cross-entropy of rows with one label each, which does not check that."""
+    rows = np.arange(len(x))
+    shifted = x - x.max(-1, keepdims=True)
+    y = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+    def pullback(g):
+        z = np.exp(y)
+        z[rows, labels] -= 1
+        return g * z / len(x), None
+
+    return -y[rows, labels].mean(), pullback
+
+
+@op
+def correct_log_cosh(x):
+    """Loses its digits near 0, where the result is a difference of numbers of about 1."""
+    return np.logaddexp(x, -x) - np.log(2), lambda g: g * np.tanh(x)
+
+
+@op
+def correct_sharp_bell(x):
+    y = np.exp(-(x**4))
+    return y, lambda g: g * y * -4 * x**3
+
+
 NAMED = {n: v for n, v in list(globals().items()) if n.startswith("correct_")}
 
 KINKS = "{values: [[0.0, -0.0, 1.0e-12], [-1.0e-9, 0.5, -0.5]]}"
@@ -188,6 +235,12 @@ WIDE = "{values: [-40.0, -8.0, -1.0e-6, 0.0, 3.0, 21.0, 36.0, 700.0]}"
 
 # YAML of the cases: op, inputs, arguments
 CASES = {
+    "lower_median": "op: correct_lower_median\ninputs: {x: [2, 7]}",
+    "trace": "op: correct_trace\ninputs: {x: [4, 4]}",
+    "labelled_rows": "op: correct_labelled\n"
+    "inputs: {x: [3, 4], labels: {shape: [3], dtype: int, low: 0, high: 4}}",
+    "log_cosh": "op: correct_log_cosh\ninputs: {x: [2, 3]}",
+    "sharp_bell": "op: correct_sharp_bell\ninputs: {x: [2, 5]}",
     "relu_at_kinks": f"op: relu\ninputs: {{x: {KINKS}}}",
     "abs_at_kinks": f"op: abs\ninputs: {{x: {KINKS}}}",
     "leaky_relu_at_kinks": f"op: leaky_relu\ninputs: {{x: {KINKS}}}",

@@ -156,7 +156,84 @@ def validated_in_between(model, batch, loss, optimizer):
     return value
 
 
+def between(change):
+    """The usual update with something done between backward and step."""
+
+    def train(model, batch, loss, optimizer):
+        optimizer.zero_grad()
+        value = step(model, batch, loss)
+        value.backward()
+        change(model)
+        optimizer.step()
+        return value
+
+    return train
+
+
+def entries_clipped(model):
+    for p in model.parameters():
+        p.grad = np.clip(p.grad, -0.01, 0.01)
+
+
+def tensors_clipped(model):
+    for p in model.parameters():
+        clip_grad_norm_([p], 0.05)
+
+
+def decayed_by_hand(model):
+    for p in model.parameters():
+        if p.ndim > 1:
+            p.grad = p.grad + 0.1 * p._data
+
+
+def not_a_number_skipped(model):
+    if all(np.isfinite(p.grad).all() for p in model.parameters()):
+        return
+    for p in model.parameters():
+        p.grad = None
+
+
+def loss_of_the_last_part(model, batch, loss, optimizer):
+    """Micro-batches as they should be; what is returned is the loss of the last one, scaled."""
+    optimizer.zero_grad()
+    half = len(batch[0]) // 2
+    for part in (slice(0, half), slice(half, None)):
+        value = step(model, tuple(b[part] for b in batch), loss) / 2.0
+        value.backward()
+    optimizer.step()
+    return value
+
+
+def every_second_call(model, batch, loss, optimizer):
+    """Gradients are added up over two calls."""
+    calls = model.__dict__["calls"] = model.__dict__.get("calls", 0) + 1
+    if calls % 2:
+        optimizer.zero_grad()
+    value = step(model, batch, loss)
+    (value / 2.0).backward()
+    if calls % 2 == 0:
+        optimizer.step()
+    return value
+
+
+def with_a_penalty(model, batch, loss, optimizer):
+    optimizer.zero_grad()
+    value = step(model, batch, loss)
+    for p in model.parameters():
+        value = value + 0.01 * (p * p).sum()
+    value.backward()
+    optimizer.step()
+    return value
+
+
 STEPS = {
+    "correct_entries_clipped": between(entries_clipped),
+    "correct_tensors_clipped": between(tensors_clipped),
+    "correct_decayed_by_hand": between(decayed_by_hand),
+    "correct_not_a_number_skipped": between(not_a_number_skipped),
+    "correct_loss_of_the_last_part": loss_of_the_last_part,
+    "correct_every_second_call": every_second_call,
+    "correct_with_a_penalty": with_a_penalty,
     "correct_clipped": clipped,
     "correct_in_micro_batches": in_micro_batches,
     "correct_logged": logged,
@@ -202,7 +279,47 @@ def trainable_only(model, lr=0.01):
     return optim.Adam([p for p in model.parameters() if p.requires_grad], lr=lr)
 
 
+class Adamax:
+    """Kingma and Ba 2015, algorithm 2: not Adam, whatever its name begins with."""
+
+    def __init__(self, params, lr=0.002, betas=(0.9, 0.999), eps=1e-8):
+        self.params, self.lr, self.betas, self.eps, self.t = list(params), lr, betas, eps, 0
+        self.m = [np.zeros(p.shape, p.dtype) for p in self.params]
+        self.u = [np.zeros(p.shape, p.dtype) for p in self.params]
+
+    def zero_grad(self):
+        for p in self.params:
+            p.grad = None
+
+    def step(self):
+        self.t += 1
+        b1, b2 = self.betas
+        for p, m, u in zip(self.params, self.m, self.u):
+            if p.grad is not None:
+                m += (1 - b1) * (p.grad - m)
+                np.maximum(b2 * u, np.abs(p.grad), out=u)
+                p._data = p._data - self.lr / (1 - b1**self.t) * m / (u + self.eps)
+
+
+class Adagrad:
+    def __init__(self, params, lr=0.01):
+        self.params, self.lr = list(params), lr
+        self.total = [np.zeros(p.shape, p.dtype) for p in self.params]
+
+    def zero_grad(self):
+        for p in self.params:
+            p.grad = None
+
+    def step(self):
+        for p, total in zip(self.params, self.total):
+            if p.grad is not None:
+                total += p.grad * p.grad
+                p._data = p._data - self.lr * p.grad / (np.sqrt(total) + 1e-10)
+
+
 OPTIMIZERS = {
+    "correct_adamax": Adamax,
+    "correct_adagrad": Adagrad,
     "correct_two_rates": two_rates,
     "correct_lion": Lion,
     "correct_trainable_only": trainable_only,
