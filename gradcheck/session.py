@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gradcheck import options, scale
+from gradcheck import machines, options, scale
+from gradcheck.report.entry import PROPERTY
 from gradcheck.report.live import Live, live_on_terminal
 from gradcheck.settings import merged, parse_settings, reject_unknown
 from gradcheck.yamlfiles import is_yaml, looks_like_cases
@@ -34,6 +35,7 @@ class Session:
     def __init__(self, config: pytest.Config, *, on: bool) -> None:
         self.config = config
         self.on = on
+        self.started_in = machines.started_in(config)
         config.stash[KEY] = self
         self.case_paths = [config.rootpath / p for p in options.value(config, "paths")]
         self.plugin_folders = [config.rootpath / p for p in options.value(config, "plugins")]
@@ -157,13 +159,22 @@ class Session:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """xdist: every worker must order by the same figures, on whatever machine it is."""
+        machines.tell_worker(self.config, node)
         node.workerinput["gradcheck_durations"] = scale.read_durations(self.config)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
-            output["gradcheck_plugin_failures"] = self.failures
+            output["gradcheck_plugin_failures"] = machines.as_at_home(self.config, self.failures)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """In a worker, before xdist sends the report."""
+        if hasattr(self.config, "workerinput"):
+            for name, value in report.user_properties:
+                if name == PROPERTY and isinstance(value, dict):
+                    value.update(machines.as_at_home(self.config, value))
 
     # --- names ------------------------------------------------------------------------------
 
@@ -246,7 +257,7 @@ class Session:
     def rerun_path(self, path: Path) -> str:
         """`path` as one would type it in the folder where pytest was started."""
         try:
-            return Path(os.path.relpath(path, self.config.invocation_params.dir)).as_posix()
+            return Path(os.path.relpath(path, self.started_in)).as_posix()
         except ValueError:  # another drive
             return str(path)
 
