@@ -108,6 +108,9 @@ def _examine(
     )
     if not faults and found.faults and done.certificate.kinks:
         found = _beside(done, point, rng, scalar, directions) or found
+    drawn = {f.name: f.drawn for f in found.faults if f.drawn is not None}
+    if not faults and drawn:
+        done.figures["heatmap"] = drawn
     if not faults and found.names:
         if exhaustive and method != "complex":
             verdicts = check_entries(point, forward, precision, found)
@@ -265,7 +268,7 @@ def check_calls(
             worst = max(bad, key=lambda v: float(v.outcome.relative()[v.outcome.wrong].max()))
             finding = blame.wrong_op(worst, parts[worst.slot], bad)
             if not figures:
-                figures.update(of_wrong_op(op, worst, finding.index, cotangent))
+                figures.update(of_wrong_op(op, worst, parts[worst.slot], finding.index, cotangent))
             faults.append((finding.relative_error or 0.0, finding))
             continue
         if sum(int(k.sum()) for k in kinks.values()) > 1:

@@ -120,8 +120,22 @@ function power(log10) {
   return log10 >= 9 ? "infinite" : (10 ** log10).toExponential(0);
 }
 
-function heatmap(name, { shape, log10: rows }) {
+// The entries of a tensor that row i and column j of an h by w map stand for, as an index of it.
+function entriesOf(shape, h, w, i, j) {
+  const span = (k, size, total) => (size === 1 ? k : `${k * size}–${Math.min(total, (k + 1) * size) - 1}`);
+  const columns = shape.length ? shape[shape.length - 1] : 1, lead = shape.slice(0, -1);
+  const rows = lead.reduce((a, b) => a * b, 1);
+  const [tall, wide] = [Math.ceil(rows / h), Math.ceil(columns / w)];
+  const index = shape.length ? [span(j, wide, columns)] : [];
+  if (lead.length > 1 && tall > 1) return `[row ${span(i, tall, rows)} of ${lead.join("×")}, ${index[0]}]`;
+  if (lead.length === 1) index.unshift(span(i, tall, rows));
+  else for (let k = lead.length - 1, rest = i; k >= 0; rest = Math.floor(rest / lead[k--])) index.unshift(rest % lead[k]);
+  return `[${index.join(", ")}]`;
+}
+
+function heatmap(name, { shape, log10: rows, blocks }) {
   const [h, w] = [rows.length, Math.max(...rows.map((r) => r.length), 1)];
+  const entries = (i, j) => entriesOf(shape, h, w, i, j);
   const canvas = html("canvas", { class: "heat", width: w, height: h, role: "img" });
   const zoom = Math.max(2, Math.min(24, Math.floor(260 / w), Math.floor(220 / Math.max(h, 1)) || 2));
   canvas.style.width = w * zoom + "px";
@@ -136,20 +150,20 @@ function heatmap(name, { shape, log10: rows }) {
   }));
   context.putImageData(image, 0, 0);
   const lost = rows.flat().filter((v) => v === "nan").length;
-  const told = (at ? `worst ${power(worst)} at [${at.join(", ")}]` : "no error") +
+  const told = (at ? `worst ${power(worst)} at ${entries(...at)}` : "no error") +
     (lost ? `; ${lost} NaN in magenta` : "");
   canvas.setAttribute("aria-label", `gradient error of ${name}, ${told}`);
   const tip = html("span", {}, told);
   canvas.addEventListener("mousemove", (event) => {
     const [j, i] = [Math.floor(event.offsetX / zoom), Math.floor(event.offsetY / zoom)];
     const v = (rows[i] || [])[j];
-    if (v !== undefined) tip.textContent = `[${i}, ${j}] ${v === null ? "0" : v === "nan" ? "NaN" : power(v)}`;
+    if (v !== undefined) tip.textContent = `${entries(i, j)} ${v === null ? "0" : v === "nan" ? "NaN" : power(v)}`;
   });
   canvas.addEventListener("mouseleave", () => { tip.textContent = told; });
   const bar = html("i", {});
   bar.style.background = `linear-gradient(90deg, ${RAMP.map((c) => `rgb(${c})`).join(",")})`;
   const scale = html("div", { class: "scale" }, `1e${COLD}`, bar, "1", tip);
-  return captioned(name, `relative error, shape ${shape.join("×") || "scalar"}`, html("div", {}, canvas, scale));
+  return captioned(name, `relative error${blocks ? " by blocks of entries" : ""}, shape ${shape.join("×") || "scalar"}`, html("div", {}, canvas, scale));
 }
 
 function figuresOf(figures) {
