@@ -119,8 +119,9 @@ class Reporter:
         if self.comparison is not None:
             lines += self.comparison.lines()
         if in_actions():
-            lines += annotation_lines(found)
+            lines += annotation_lines(found, self.config.rootpath)
         if lines:
+            terminalreporter.ensure_newline()
             terminalreporter.section("gradcheck")
             for line in lines:
                 terminalreporter.write_line(line)
