@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 
 import numpy as np
@@ -12,11 +13,18 @@ from gradcheck.frameworks.shorten import short_path
 from gradcheck.result import Finding
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_NOBODYS = (_HERE + os.sep, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
-"""Frames that say nothing about whose fault it is: gradcheck's own, and numpy's below it."""
+_NOBODYS = (
+    _HERE + os.sep,
+    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
+    os.path.dirname(os.path.abspath(os.__file__)) + os.sep,
+)
+"""Frames that say nothing about whose fault it is: gradcheck's own, numpy's and Python's below."""
 
 _BUNDLED = os.path.join(os.path.dirname(_HERE), "tinytorch") + os.sep
 """The bundled framework: what it refuses was asked of it by a line further up."""
+
+_OUR_LINE = re.compile(rf" at {re.escape(_HERE + os.sep)}\S+:\d+")
+"""In the message of an op that gradcheck itself called."""
 
 
 def crash(error: Exception, case: Case) -> Finding | None:
@@ -26,11 +34,22 @@ def crash(error: Exception, case: Case) -> Finding | None:
     if not outside and not deliberate:
         return None
     message = " ".join(str(error).split()) or type(error).__name__
-    user = _users(error) or (outside[-1] if outside else None)
+    message = _OUR_LINE.sub("", message)
+    if not type(error).__module__.startswith("gradcheck."):
+        message = f"{case.subject_name} raised {type(error).__name__}: {message}"
+    user = _users(error)
+    if user is None and case.place.file:  # no line of the user's is to blame but those of the case
+        return Finding(
+            code="crashed",
+            message=message,
+            where=f"{case.place.file}:{case.place.line}",
+            advice="correct the case; nothing can be checked before it runs",
+        )
+    user = user or (outside[-1] if outside else None)
     at = f"{short_path(user.filename)}:{user.lineno}" if user else None
     return Finding(
         code="crashed",
-        message=f"{case.subject_name} raised {type(error).__name__}: {message}",
+        message=message,
         where=at,
         lines=(f"at {at}   {user.line}",) if user else (),
         advice="make the case run on its own first; nothing can be checked before it does",
@@ -39,7 +58,14 @@ def crash(error: Exception, case: Case) -> Finding | None:
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
     frames = traceback.extract_tb(error.__traceback__)
-    return [f for f in frames if not os.path.abspath(f.filename).startswith(_NOBODYS)]
+    return [f for f in frames if not _nobodys(f.filename)]
+
+
+def _nobodys(file: str) -> bool:
+    """Installed packages lie in a folder of Python's own, and are somebody's."""
+    return os.path.abspath(file).startswith(_NOBODYS) and (
+        "site-packages" not in file or file.startswith(_NOBODYS[:2])
+    )
 
 
 def _users(error: BaseException) -> traceback.FrameSummary | None:

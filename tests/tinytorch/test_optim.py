@@ -291,7 +291,9 @@ def rates_agree(make: Any, steps: int = 40) -> None:
             s.step()
 
 
-@pytest.mark.parametrize(("name", "options"), SCHEDULES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "options"), SCHEDULES, ids=[f"{i}-{name}" for i, (name, _) in enumerate(SCHEDULES)]
+)
 def test_schedule(name: str, options: dict[str, Any]) -> None:
     rates_agree(lambda module, optimizer: getattr(module, name)(optimizer, **options))
 
