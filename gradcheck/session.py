@@ -18,7 +18,7 @@ import pytest
 from gradcheck import machines, options, scale
 from gradcheck.report.entry import PROPERTY
 from gradcheck.report.live import Live, live_on_terminal
-from gradcheck.settings import merged, parse_settings, reject_unknown
+from gradcheck.settings import merged, parse_settings, reject_unknown, reject_values
 from gradcheck.yamlfiles import is_yaml, looks_like_cases
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Session:
         self.only_cases = on and config.args_source is not pytest.Config.ArgsSource.ARGS
         """--gradcheck without a path: the cases under gradcheck_paths and nothing else."""
         self.ini_seed = options.from_ini(config, "seed") or 0
+        reject_values(config)
         self.below = parse_settings(options.from_ini(config, "set"))
         self.above = parse_settings(options.from_command_line(config, "set"))
         self.cases_alone = self.only_cases or all(self.is_case_path(a) for a in config.args)

@@ -30,6 +30,7 @@ class Reporter:
         self.comparison: baseline.Comparison | None = None
         self.baseline = self.read_baseline()  # before the JSON report may replace its file
         self.html_path = self.path_of("html")
+        self.try_html()
         self.json = self.open_json()
 
     def path_of(self, name: str) -> Path | None:
@@ -59,6 +60,26 @@ class Reporter:
             raise pytest.UsageError(
                 f"--gradcheck-json: {path} cannot be written: {error.strerror}"
             ) from None
+
+    def try_html(self) -> None:
+        """Raise pytest.UsageError now for a page that cannot be written when all is done."""
+        path = self.html_path
+        if path is None:
+            return
+        if path == self.path_of("json"):
+            raise pytest.UsageError(
+                f"--gradcheck-html and --gradcheck-json both write {path}; name two files"
+            )
+        there = path.exists()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("ab").close()
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--gradcheck-html: {path} cannot be written: {error.strerror}"
+            ) from None
+        if not there:
+            path.unlink()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
