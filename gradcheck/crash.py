@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import traceback
+from types import FrameType
 
 import numpy as np
 
@@ -56,6 +57,23 @@ def crash(error: Exception, case: Case) -> Finding | None:
     )
 
 
+def where_now(frame: FrameType) -> str | None:
+    """'file:line' of the user's code that is running; None while only gradcheck itself works."""
+    current: FrameType | None = frame
+    while current is not None:
+        file = current.f_code.co_filename
+        if os.path.abspath(file) == os.path.join(_HERE, "engine.py"):
+            return None
+        if not (_nobodys(file) or "site-packages" in file or _bundled(file)):
+            return f"{short_path(file)}:{current.f_lineno}"
+        current = current.f_back
+    return None
+
+
+def _bundled(file: str) -> bool:
+    return os.path.abspath(file).startswith(_BUNDLED)
+
+
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
     frames = traceback.extract_tb(error.__traceback__)
     return [f for f in frames if not _nobodys(f.filename)]
@@ -74,7 +92,6 @@ def _users(error: BaseException) -> traceback.FrameSummary | None:
     own = (
         f
         for f in reversed(_frames(error))
-        if "site-packages" not in f.filename
-        and not os.path.abspath(f.filename).startswith(_BUNDLED)
+        if "site-packages" not in f.filename and not _bundled(f.filename)
     )
     return found or next(own, None)

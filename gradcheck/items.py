@@ -30,6 +30,13 @@ class CheckFailed(Exception):
         self.headline = headline
 
 
+def skipped(reason: str) -> BaseException:
+    """What `pytest.skip` raises; with -rs pytest names the case and not this line as its place."""
+    error = pytest.skip.Exception(reason)
+    error._use_item_location = True
+    return error
+
+
 class GradcheckItem(pytest.Item):
     """What both kinds of items share: a JSON entry that travels with the report."""
 
@@ -102,7 +109,7 @@ class CaseItem(GradcheckItem):
     def setup(self) -> None:
         reason = self.case.skip_reason()
         if reason is not None:
-            pytest.skip(reason)
+            raise skipped(reason)
 
     def runtest(self) -> None:
         started = time.perf_counter()
@@ -153,7 +160,7 @@ class CaseItem(GradcheckItem):
         if result.outcome == "passed" and note is None:
             return
         if result.outcome == "skipped" and note is None:
-            pytest.skip(result.reason or "")
+            raise skipped(result.reason or "")
         self.entry["outcome"] = "failed"
         self.entry["reason"] = note
         text = failure_text(

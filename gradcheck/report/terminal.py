@@ -70,7 +70,9 @@ def entry_lines(entry: Entry, *, tables: bool) -> list[str]:
     for name, value in entry["measurements"].items():
         (per_tensor if isinstance(value, (Mapping, list)) else scalars)[name] = value
     figures = figure_lines(entry["figures"])
-    notes = entry["notes"] if entry["outcome"] != "skipped" else [entry["reason"] or ""]
+    notes = entry["notes"]
+    if entry["outcome"] == "skipped":
+        return [f"{entry['nodeid']}  skipped: {entry['reason'] or 'no reason given'}"]
     if not (scalars or per_tensor or figures or notes):
         return []
     said = ", ".join(f"{name} {shown(value)}" for name, value in scalars.items())

@@ -1,12 +1,16 @@
 """What raises inside a case: user code gives a finding with its line, gradcheck itself a bug."""
 
+import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import gradcheck
 from gradcheck import plugins
 from gradcheck.casefile import load_text
+from gradcheck.crash import where_now
 from gradcheck.engine import run_check
 
 PLUGIN = """
@@ -154,6 +158,25 @@ def test_an_empty_input_is_a_sentence(case, says):
     finding = crash_of(case, "gradient")
     assert finding.code == "empty"
     assert finding.message == f"{says}: there is no gradient to check"
+
+
+def running(file: Path, name: str, then: str = "sys._getframe()"):
+    """A function on line 4 of `file` that returns the running frame, or that of what it calls."""
+    names = {"sys": sys}
+    exec(compile(f"\n\ndef {name}(then=None):\n    return {then}\n", str(file), "exec"), names)
+    return names[name]
+
+
+def test_a_time_limit_names_a_line_of_the_user_or_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    home = Path(gradcheck.__file__).parent
+    inner = running(home / "numerics" / "local.py", "inner")
+    bundled = running(home.parent / "tinytorch" / "op.py", "bundled", "then()")
+    model = running(tmp_path / "plugins" / "model.py", "model", "then()")
+    engine = running(home / "engine.py", "engine", "then()")
+    runner = running(tmp_path / "runner.py", "runner", "then()")
+    assert where_now(runner(partial(engine, inner))) is None
+    assert where_now(engine(partial(model, partial(bundled, inner)))) == "plugins/model.py:4"
 
 
 def test_a_mistake_of_gradcheck_itself_is_raised(monkeypatch):
