@@ -65,8 +65,8 @@ def tinytorch_contestant(spec: dict[str, Any], count: int) -> dict[str, Any]:
     from gradcheck_plugins.transformer.gpt import GPT
 
     import tinytorch
+    from gradcheck.memory import keep_freed_memory
     from tinytorch import Tensor, optim
-    from tinytorch.memory import keep_freed_memory
     from tinytorch.nn import functional as F
 
     keep_freed_memory()

@@ -21,6 +21,7 @@ _LAZY = {
     "Result": "gradcheck.result",
     "Subject": "gradcheck.subject",
     "Options": "gradcheck.checks.base",
+    "Shards": "gradcheck.checks.base",
     "check": "gradcheck.engine",
     "check_gradients": "gradcheck.functions",
 }

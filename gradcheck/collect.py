@@ -9,6 +9,7 @@ import pytest
 
 from gradcheck.items import BadFileItem, CaseItem
 from gradcheck.session import KEY
+from gradcheck.sharditems import ShardedCheck
 
 if TYPE_CHECKING:
     from gradcheck.case import Case
@@ -74,7 +75,7 @@ class PluginFile(CheckedFile):
 
 
 class CaseNode(pytest.Collector):
-    """A case: as many items as it has checks."""
+    """A case: as many items as it has checks, and of a check in shards as many as those."""
 
     def __init__(self, *, case: Case, registry: Registry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -88,7 +89,7 @@ class CaseNode(pytest.Collector):
             except pytest.fail.Exception:  # --strict-markers
                 self.bad_marks.append(mark)
 
-    def collect(self) -> Iterator[pytest.Item]:
+    def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
         if self.bad_marks:
             place = self.case.place
             errors = [
@@ -98,5 +99,24 @@ class CaseNode(pytest.Collector):
             ]
             yield BadFileItem.from_parent(self, name="marks", errors=errors)
             return
-        for check in self.case.checks:
-            yield CaseItem.from_parent(self, name=check, case=self.case, registry=self.registry)
+        given = {"case": self.case, "registry": self.registry}
+        for name in self.case.checks:
+            count = self.shards_of(name)
+            if count > 1:
+                yield ShardedCheck.from_parent(self, name=name, count=count, **given)
+            else:
+                yield CaseItem.from_parent(self, name=name, **given)
+
+    def shards_of(self, name: str) -> int:
+        """In how many shards a check runs; what will not run at all is one item, which says why."""
+        from gradcheck.checks.base import shards_of
+        from gradcheck.registry import UnknownName
+
+        try:
+            check = self.registry.get("check", name).value
+        except UnknownName:
+            return 1
+        count = shards_of(check, self.case, name)
+        if count > 1 and (self.case.skip_reason() or check.applies(self.case)):
+            return 1
+        return count

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 from gradcheck.deadline import TimedOut, deadline
 from gradcheck.report.entry import LAST, PROPERTY, new_entry
-from gradcheck.report.text import Failure, error_text, failure_text, unexpected_pass
+from gradcheck.report.judge import judge
+from gradcheck.report.text import Failure, error_text
 from gradcheck.scale import cost
 from gradcheck.session import KEY
 
 if TYPE_CHECKING:
     from gradcheck.case import Case
     from gradcheck.registry import Registry
-    from gradcheck.result import Result
+    from gradcheck.result import Finding, Result
+
+T = TypeVar("T")
 
 
 class CheckFailed(Exception):
@@ -44,8 +47,11 @@ class GradcheckItem(pytest.Item):
 
     def start_entry(self) -> None:
         """Before anything of the item runs: it may be skipped by a mark."""
-        self.entry = new_entry(self.nodeid, order=self.order, **self.known())
+        self.entry = self.new_entry()
         self.user_properties.append((PROPERTY, self.entry))
+
+    def new_entry(self) -> dict[str, Any]:
+        return new_entry(self.nodeid, order=self.order, **self.known())
 
     def known(self) -> dict[str, Any]:
         """What the entry says before the item ran."""
@@ -68,11 +74,13 @@ class GradcheckItem(pytest.Item):
 class CaseItem(GradcheckItem):
     """One check of one case."""
 
-    def __init__(self, *, case: Case, registry: Registry, **kwargs: Any) -> None:
+    def __init__(
+        self, *, case: Case, registry: Registry, check: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.case = case
         self.registry = registry
-        self.check = self.name
+        self.check = check or self.name
         self.session_of_checks = self.config.stash[KEY]
         self.seed = self.session_of_checks.seed_of(case)
 
@@ -124,57 +132,53 @@ class CaseItem(GradcheckItem):
         self.ihook.pytest_gradcheck_result(
             item=self, case=self.case, check=self.check, result=result
         )
-        self.judge(result)
+        self.tell(result)
 
     def run_check(self) -> Result:
         from gradcheck.engine import run_check
         from gradcheck.result import Finding, Result
 
+        found = self.in_time(
+            lambda: run_check(self.case, self.check, self.registry, seed=self.seed)
+        )
+        return Result(findings=(found,)) if isinstance(found, Finding) else found
+
+    def in_time(self, run: Callable[[], T]) -> T | Finding:
+        """What `run` returns, or the finding that it took too long."""
+        from gradcheck.result import Finding
+
         limit = self.case.timeout
         try:
             with deadline(limit), self.session_of_checks.running(self.nodeid):
-                return run_check(self.case, self.check, self.registry, seed=self.seed)
+                return run()
         except TimedOut as error:
-            finding = Finding(
+            return Finding(
                 code="timeout",
                 message=f"{self.check} took longer than the case's timeout of {limit:g} s",
                 where=error.where,
                 lines=(f"it was at {error.where}",) if error.where else (),
                 advice="raise `timeout`, or make the case smaller",
             )
-            return Result(findings=(finding,))
 
-    def judge(self, result: Result) -> None:
+    def tell(self, result: Result) -> None:
         """Turn the result into pytest's outcome."""
-        expected = [x for x in self.case.xfail if x.check == self.check]
-        found = {finding.code for finding in result.findings}
-        missing = [x.finding for x in expected if x.finding not in found]
-        verbose = self.config.option.verbose
-        if expected and not missing:
-            reasons = [x.reason for x in expected if x.reason]
-            self.entry["outcome"] = "xfailed"
-            self.entry["reason"] = "; ".join(reasons) or f"finding {expected[0].finding}"
-            pytest.xfail(self.entry["reason"])  # returns under --runxfail
-            self.entry["outcome"] = "failed"
-        note = unexpected_pass(missing, result) if missing else None
-        if result.outcome == "passed" and note is None:
-            return
-        if result.outcome == "skipped" and note is None:
-            raise skipped(result.reason or "")
-        self.entry["outcome"] = "failed"
-        self.entry["reason"] = note
-        text = failure_text(
+        option = self.config.option
+        verdict = judge(
             self.case,
             self.check,
             result,
             seed=self.seed,
-            verbose=verbose > 1,
+            verbose=option.verbose > 1,
             rerun=self.rerun,
-            note=note,
+            runxfail=getattr(option, "runxfail", False),
         )
-        self.entry["text"] = text
-        headline = note or (result.findings[0].message if result.findings else result.reason or "")
-        raise CheckFailed(text, headline)
+        self.entry.update(outcome=verdict.outcome, reason=verdict.reason, text=verdict.text)
+        if verdict.outcome == "xfailed":
+            pytest.xfail(verdict.reason or "")
+        if verdict.outcome == "skipped":
+            raise skipped(verdict.reason or "")
+        if verdict.text is not None:
+            raise CheckFailed(verdict.text, verdict.headline)
 
 
 class BadFileItem(GradcheckItem):

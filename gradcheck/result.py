@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
+T = TypeVar("T")
 Json = Any  # None, bool, int, float, str, list or dict of the same
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -42,9 +43,12 @@ class Finding:
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> Finding:
         index = values.get("index")
+        figures = {k: values.get(k) for k in ("analytic", "numeric", "relative_error")}
         return cls(
             **{
                 **values,
+                # NaN and infinity travel by their names
+                **{k: None if v is None else float(v) for k, v in figures.items()},
                 "index": None if index is None else tuple(index),
                 "lines": tuple(values.get("lines") or ()),
             }
@@ -96,6 +100,15 @@ class Result:
             notes=tuple(values["notes"]),
             reason=values["reason"],
         )
+
+
+def each_once(values: Iterable[T]) -> list[T]:
+    """Without what equals an earlier one."""
+    kept: list[T] = []
+    for value in values:
+        if value not in kept:
+            kept.append(value)
+    return kept
 
 
 def plain(value: Any) -> Json:

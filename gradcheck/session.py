@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ from gradcheck.yamlfiles import is_yaml, looks_like_cases
 if TYPE_CHECKING:
     from gradcheck.case import Case
     from gradcheck.registry import Registry
+    from gradcheck.result import Result
+    from gradcheck.together import Outcome
 
 MANY = 1000
 KEY = pytest.StashKey["Session"]()
@@ -54,6 +56,9 @@ class Session:
             config.args = self.default_arguments()
         self.live: Live | None = None
         self._registries: dict[tuple[int, ...], Registry] = {}
+        self._own: Registry | None = None
+        self.registries: dict[str, Registry] = {}
+        """By the node id of a check whose shards ran in this process: where its names come from."""
 
     def is_case_path(self, argument: str) -> bool:
         """Whether a command-line argument is a YAML file, or in the folders of cases."""
@@ -190,6 +195,25 @@ class Session:
             scale.cap_threads(self.config)
             self._registries[key] = registry
         return self._registries[key]
+
+    def merge_shards(
+        self, nodeid: str, name: str, options: dict[str, Any], outcomes: Sequence[Outcome]
+    ) -> Result | None:
+        """The result of the check `name` whose shards were `nodeid`. None when the check is not
+        known: xdist's controller reads only the conftest files that pytest loads at its start."""
+        from gradcheck.engine import merge_shards
+
+        if nodeid not in self.registries:
+            if self._own is None:
+                self._own = self.load_plugins()
+                hook = self.config.hook.pytest_gradcheck_configure
+                if hook.get_hookimpls():
+                    self.ask_conftests(hook, self._own)
+            self.registries[nodeid] = self._own
+        registry = self.registries[nodeid]
+        if name not in registry.names("check"):
+            return None
+        return merge_shards(registry.get("check", name).value, options, outcomes)
 
     def ask_conftests(self, hook: Any, registry: Registry) -> None:
         """The third door: names that conftest files contribute for the cases below them."""

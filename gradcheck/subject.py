@@ -16,6 +16,7 @@ from gradcheck.frameworks.protocol import (
     Array,
     Framework,
     HasBuffers,
+    HasHandwritten,
     HasTape,
     Leaf,
     OpCall,
@@ -226,6 +227,16 @@ class Subject:
         if not isinstance(self.framework, HasTape):
             return None
         return self.framework.tape(output, self.leaves)
+
+    def handwritten(self) -> list[OpCall]:
+        """Calls of functions whose backward a user wrote, where the framework knows only those."""
+        if not isinstance(self.framework, HasHandwritten):
+            return []
+        before = self.state()
+        try:
+            return self.framework.handwritten(self.forward)
+        finally:
+            self.restore(before)  # running statistics
 
     def get(self, name: str) -> Array:
         return self.framework.get(self.leaves[name])

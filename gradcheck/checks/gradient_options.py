@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gradcheck.checks.base import Options
+from gradcheck.checks.base import Options, Shards
 
 
 class GradientOptions(Options):
@@ -44,3 +44,4 @@ class GradientOptions(Options):
     extra: list[dict[str, object]] = Field(
         [], description="more inputs to check an op at, each written like `inputs`"
     )
+    shards: Shards = 1

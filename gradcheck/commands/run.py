@@ -14,7 +14,6 @@ from gradcheck.commands.common import add_plugin_folder, registry_of
 if TYPE_CHECKING:
     from gradcheck.case import Case
     from gradcheck.registry import Registry
-    from gradcheck.result import Result
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +60,7 @@ def _nothing(target: str, cases: tuple[Case, ...], has_errors: bool) -> None:
 
 def _run_one(case: Case, check: str, registry: Registry, arguments: argparse.Namespace) -> str:
     from gradcheck.engine import run_check
-    from gradcheck.report.text import failure_text
+    from gradcheck.report.judge import judge
 
     title = f"{case.place.file}::{case.name}::{check}"
     reason = case.skip_reason()
@@ -71,23 +70,11 @@ def _run_one(case: Case, check: str, registry: Registry, arguments: argparse.Nam
     started = time.perf_counter()
     result = run_check(case, check, registry, seed=arguments.seed)
     seconds = time.perf_counter() - started
-    outcome, note = judge(case, check, result)
-    if outcome == "failed":
-        seed = case.seed if arguments.seed is None else arguments.seed
-        print(failure_text(case, check, result, seed=seed, verbose=arguments.verbose, note=note))
+    seed = case.seed if arguments.seed is None else arguments.seed
+    verdict = judge(case, check, result, seed=seed, verbose=arguments.verbose)
+    if verdict.text is not None:
+        print(verdict.text)
     else:
-        why = f": {result.reason}" if outcome == "skipped" else ""
-        print(f"{title}  {outcome}{why}  {seconds:.2f} s")
-    return outcome
-
-
-def judge(case: Case, check: str, result: Result) -> tuple[str, str | None]:
-    """The outcome under the case's `xfail`, and a sentence when an expected finding is missing."""
-    expected = [x.finding for x in case.xfail if x.check == check]
-    found = {f.code for f in result.findings}
-    missing = [code for code in expected if code not in found]
-    if missing:
-        from gradcheck.report.text import unexpected_pass
-
-        return "failed", unexpected_pass(missing, result)
-    return ("xfailed" if expected else result.outcome), None
+        why = f": {verdict.reason}" if verdict.outcome == "skipped" else ""
+        print(f"{title}  {verdict.outcome}{why}  {seconds:.2f} s")
+    return verdict.outcome

@@ -86,7 +86,11 @@ class Framework(Protocol):
 
 
 class OpCall(Protocol):
-    """One recorded op call that can be run again on other arrays, outside any graph."""
+    """One recorded op call that can be run again on other arrays, outside any graph.
+
+    An attribute `defined` may say where its backward stands, 'file:line'; without it, or with None,
+    it is an op of the framework itself.
+    """
 
     @property
     def name(self) -> str: ...
@@ -129,6 +133,15 @@ class HasTape(Protocol):
 
 
 @runtime_checkable
+class HasHandwritten(Protocol):
+    """Capability, for a framework without a tape: the functions whose backward a user wrote."""
+
+    def handwritten(self, run: Callable[[], Output]) -> list[OpCall]:
+        """The calls of such functions behind what `run` returns. Their sources are unknown (None).
+        `run` may be called several times."""
+
+
+@runtime_checkable
 class HasBuffers(Protocol):
     """Capability: state that is not trained (running statistics)."""
 
@@ -142,14 +155,6 @@ class ClipsGradients(Protocol):
     def clip_gradients(self, leaves: Sequence[Leaf], max_norm: float) -> float:
         """Scale all gradients down so that their joint norm is at most max_norm; returns the norm
         before."""
-
-
-@runtime_checkable
-class PreparesTraining(Protocol):
-    """Capability: settings of the process that make long training faster."""
-
-    def prepare_training(self) -> None:
-        """Called once, before `python -m gradcheck train` makes its first update."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import linecache
 import os
+from typing import Any
 
 
 def short_path(file: str) -> str:
@@ -10,3 +13,14 @@ def short_path(file: str) -> str:
     path = os.path.abspath(file)
     here = os.getcwd() + os.sep
     return path[len(here) :] if path.startswith(here) else path
+
+
+def defined_at(function: Any) -> str | None:
+    """Where a Python function stands, 'file:line' of its `def`; None where it has no source."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return None
+    line = code.co_firstlineno  # that of the first decorator, where there is one
+    while linecache.getline(code.co_filename, line).lstrip().startswith("@"):
+        line += 1
+    return f"{short_path(code.co_filename)}:{line}"

@@ -13,7 +13,7 @@ import numpy as np
 import tinytorch
 from gradcheck.frameworks.calling import call_op
 from gradcheck.frameworks.protocol import Array, Leaf, Output, Precision
-from gradcheck.frameworks.shorten import short_path
+from gradcheck.frameworks.shorten import defined_at, short_path
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
 from tinytorch.autograd import pull_back, topological
@@ -48,6 +48,12 @@ class RecordedCall:
         self.input_names: tuple[str, ...] = node.op.arrays or tuple(
             f"input{i}" for i in range(len(node.inputs))
         )
+
+    @property
+    def defined(self) -> str | None:
+        """Where the op stands; None for one of tinytorch's own."""
+        fn = self.node.op.fn
+        return None if fn.__module__.partition(".")[0] == "tinytorch" else defined_at(fn)
 
     def run(self, inputs: Sequence[Any]) -> Array:
         return self.node.op.run(inputs, self.node.attrs)[0]
@@ -144,11 +150,6 @@ class TinyTorch:
     def zero_grad(self, leaves: Sequence[Leaf]) -> None:
         for leaf in leaves:
             leaf.grad = None
-
-    def prepare_training(self) -> None:
-        from tinytorch.memory import keep_freed_memory
-
-        keep_freed_memory()
 
     def clip_gradients(self, leaves: Sequence[Leaf], max_norm: float) -> float:
         from tinytorch.nn.utils import clip_grad_norm_

@@ -16,7 +16,7 @@ from gradcheck.numerics.directions import Forward
 def numeric_slope(forward: Forward, name: str, x: Array, direction: Array, h: float) -> float:
     """Fourth-order slope along `direction`."""
     ks = np.array([1.0, -1.0, 2.0, -2.0]).reshape(-1, *(1,) * x.ndim)
-    v = forward(name, x + ks * h * direction)
+    v = forward([(name, x + ks * h * direction)])
     return float(slope([v[:1] - v[1:2], v[2:3] - v[3:4]], np.array([h]))[0])
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import linecache
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.diagnose import diagnose
-from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
 from gradcheck.numerics.laws import Breach
 from gradcheck.numerics.local import InputVerdict, OpLines
-from gradcheck.numerics.preflight import Point
+from gradcheck.numerics.replay import Move
 from gradcheck.numerics.verdict import KINK, WRONG
 from gradcheck.result import Finding
 
@@ -35,8 +36,9 @@ def source_line(where: str | None) -> str | None:
 
 
 def called(call: OpCall) -> tuple[str, ...]:
-    line = source_line(call.where)
-    return (f"{call.name} is called at {line}",) if line else ()
+    """Where the op of the user's is called, and where its backward stands."""
+    places = {"called": call.where, "defined": getattr(call, "defined", None)}
+    return tuple(f"{call.name} is {how} at {source_line(at)}" for how, at in places.items() if at)
 
 
 def leaf_of(call: OpCall, slot: int) -> str | None:
@@ -187,10 +189,11 @@ def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], 
     x = lines.x
 
     class Whole:
-        evaluations = 0
+        evaluations = largest = 0
         base = 0.0
 
-        def __call__(self, name: str, values: Array) -> Array:
+        def __call__(self, moves: Sequence[Move]) -> Array:
+            values = np.concatenate([v for _, v in moves])
             out = lines.op.run_many(lines.slot, values).reshape(len(values), -1)
             return (out - lines.base) @ lines.weights
 
@@ -201,56 +204,50 @@ def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], 
     )  # fmt: skip
 
 
-def end_to_end(point: Point, found: EndToEnd, *, local: bool) -> list[Finding]:
-    """Findings for leaves that fail though every op call is right (or there is no tape)."""
-    findings: list[Finding] = []
-    for fault in found.faults:
-        findings.append(_leaf(point, found, fault, local=local, first=not findings))
-    return findings
+def end_to_end(
+    faults: Sequence[Mapping[str, Any]], wrong: list[str], total: int, *, local: bool
+) -> list[Finding]:
+    """Findings for leaves that fail though every op call is right (or there is no tape).
+
+    faults: see `evidence`, the worst first. wrong: all wrong leaves, of `total`.
+    """
+    return [_leaf(fault, wrong, total, local=local, first=not i) for i, fault in enumerate(faults)]
 
 
-def _leaf(point: Point, found: EndToEnd, fault: LeafFault, *, local: bool, first: bool) -> Finding:
-    lines = [
-        f"analytic {fault.analytic:.9g}, numeric {fault.numeric:.9g}, relative error "
-        f"{fault.relative:.3g}"
-    ]
+def _leaf(
+    fault: Mapping[str, Any], wrong: list[str], total: int, *, local: bool, first: bool
+) -> Finding:
+    name = fault["name"]
+    index = None if fault["index"] is None else tuple(fault["index"])
+    analytic, numeric, relative = (float(fault[k]) for k in ("analytic", "numeric", "relative"))
+    lines = [f"analytic {analytic:.9g}, numeric {numeric:.9g}, relative error {relative:.3g}"]
     advice = None
     if first:
-        total = len(set(found.names))
-        if len(found.wrong) > 1:
-            rest = ", ".join(found.wrong[:5]) + (", ..." if len(found.wrong) > 5 else "")
-            lines.append(f"{len(found.wrong)} of {total} tensors are wrong: {rest}")
-        if fault.sampled is not None:
-            chosen, _, numeric = fault.sampled
-            shape = point.values[fault.name].shape
-            known = np.zeros(int(np.prod(shape)), dtype=bool)
-            known[chosen] = True
-            filled = np.zeros(known.size)
-            filled[chosen] = numeric
-            text, advice = diagnose(
-                gradient_of(point, fault.name), filled.reshape(shape), known.reshape(shape)
-            )
-            if text:
-                lines.append(f"diagnosis (of {len(chosen)} entries): {text}")
+        if len(wrong) > 1:
+            rest = ", ".join(wrong[:5]) + (", ..." if len(wrong) > 5 else "")
+            lines.append(f"{len(wrong)} of {total} tensors are wrong: {rest}")
+        advice = fault["advice"]
+        if fault["diagnosis"]:
+            lines.append(f"diagnosis (of {fault['looked_at']} entries): {fault['diagnosis']}")
         if local:
             lines.append(
                 "every op's own pullback is right at these values: the fault is in how gradients "
                 "are added up or routed (accumulation, tied weights, a branch outside the graph)"
             )
-    at = f"{fault.name}{list(fault.index)}" if fault.index else fault.name
+    at = f"{name}{list(index)}" if index else name
     what = (
-        f"{fault.name} gets no gradient, but the result depends on it (numeric "
-        f"{fault.numeric:.6g} at {list(fault.index or ())})"
-        if fault.missing
-        else f"the gradient of {at} is wrong: off by {_percent(fault.relative)}"
+        f"{name} gets no gradient, but the result depends on it (numeric "
+        f"{numeric:.6g} at {list(index or ())})"
+        if fault["missing"]
+        else f"the gradient of {at} is wrong: off by {_percent(relative)}"
     )
     return Finding(
-        code="missing_gradient" if fault.missing else "wrong_gradient",
-        parameter=fault.name,
-        index=fault.index,
-        analytic=fault.analytic,
-        numeric=fault.numeric,
-        relative_error=fault.relative,
+        code="missing_gradient" if fault["missing"] else "wrong_gradient",
+        parameter=name,
+        index=index,
+        analytic=analytic,
+        numeric=numeric,
+        relative_error=relative,
         message=what,
         lines=tuple(lines),
         advice=advice,
@@ -268,6 +265,9 @@ def with_consequences(finding: Finding, wrong: list[str], total: int) -> Finding
 
 
 def also(finding: Finding, more: int) -> Finding:
+    """Add how many other calls of the op have the same fault."""
+    if not more:
+        return finding
     line = f"the same in {more} other call{'s' if more > 1 else ''} of {finding.op}"
     return dataclasses.replace(finding, lines=(*finding.lines, line))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.differences import slope
-from gradcheck.numerics.directions import Forward, ReplayForward
+from gradcheck.numerics.directions import ROOM, Forward, ReplayForward
 
 MOST, FEWEST = 256, 16
 """Blocks of a leaf; with 16 it costs about what finding the worst entry costs."""
@@ -21,8 +21,7 @@ WORK = 1.5e7
 """Numbers that all slopes together may compute, while that leaves more than `FEWEST` blocks."""
 
 COPIES = 64
-NUMBERS = 1 << 22
-"""Copies of the leaf evaluated at once, and the most numbers in them."""
+"""Copies of the leaf evaluated at once."""
 
 OFFSETS = np.array([1.0, -1.0, 2.0, -2.0])
 
@@ -66,7 +65,8 @@ def heatmap(
     analytic = np.bincount(block.reshape(-1), both.reshape(-1), minlength=count)
     norm = np.sqrt(np.bincount(block.reshape(-1), both.reshape(-1) ** 2, minlength=count))
     numeric = np.empty(count)
-    together = max(1, min(COPIES, NUMBERS // max(x.size, 1)) // len(OFFSETS))
+    room = ROOM // max(x.size, forward.largest, 1)
+    together = max(1, min(COPIES, room) // len(OFFSETS))
     for first in range(0, count, together):
         some = np.arange(first, min(first + together, count))
         parts = np.where(block == some.reshape(-1, *(1,) * x.ndim), direction, 0.0)
@@ -88,5 +88,5 @@ def slopes(forward: Forward, name: str, x: Array, directions: Array, h: float) -
     """Fourth-order slopes along directions (K, *shape of x): (K,)."""
     steps = (OFFSETS * h).reshape(-1, 1, *(1,) * x.ndim)
     points = (x + steps * directions).reshape(-1, *x.shape)
-    v = forward(name, points).reshape(len(OFFSETS), len(directions))
+    v = forward([(name, points)]).reshape(len(OFFSETS), len(directions))
     return slope([v[0] - v[1], v[2] - v[3]], np.full(len(directions), h))

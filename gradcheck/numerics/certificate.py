@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from gradcheck.numerics.endtoend import EndToEnd
 from gradcheck.numerics.local import InputVerdict
 from gradcheck.numerics.verdict import KINK, RIGHT, UNSURE
+
+SUMMED = ("entries", "calls", "inputs_by_direction", "kinks", "unsure", "evaluations")
 
 
 @dataclass
@@ -53,18 +55,31 @@ class Certificate:
             f"{verdict.call.name}({verdict.input_name})",
         )
 
-    def add_end_to_end(self, found: EndToEnd, entries: int) -> None:
-        self.evaluations += found.evaluations
-        self.leaves += len(set(found.names))
+    def add_ends(self, ends: Sequence[Mapping[str, Any]], entries: int) -> None:
+        """Directions through leaves (see `evidence.seen`). entries: of all leaves."""
+        self.leaves += len({name for e in ends for name in e["leaves"]})
         self.leaf_entries += entries
-        self.replayed = self.replayed or found.replayed
-        self.undecided_directions += int((found.outcome.state == UNSURE).sum())
-        with np.errstate(all="ignore"):
-            gaps = np.abs(found.outcome.analytic - found.outcome.numeric) / found.outcome.scale
-        good = (found.outcome.state == RIGHT) & np.isfinite(gaps)
-        if good.any() and float(gaps[good].max()) > self.worst:
-            i = int(np.argmax(np.where(good, gaps, -1)))
-            self.worst, self.worst_where = float(gaps[i]), found.names[i]
+        for e in ends:
+            self.replayed = self.replayed or e["replayed"]
+            self.undecided_directions += e["undecided"]
+            self._worse(float(e["worst"]), e["worst_at"])
+
+    @classmethod
+    def merged(cls, told: Sequence[Mapping[str, Any]]) -> Certificate:
+        """Of several shards, each as `dataclasses.asdict` has it, what they verified together."""
+        total = cls()
+        for one in told:
+            for name in SUMMED:
+                setattr(total, name, getattr(total, name) + one[name])
+            for op, count in one["ops"].items():
+                total.ops[op] = total.ops.get(op, 0) + count
+            total.smallest_seen = max(total.smallest_seen, float(one["smallest_seen"]))
+            total._worse(float(one["worst"]), one["worst_where"])
+        return total
+
+    def _worse(self, error: float, where: str) -> None:
+        if error > self.worst:
+            self.worst, self.worst_where = error, where
 
     def _states(self, state: Any) -> None:
         self.kinks += int((state == KINK).sum())
@@ -82,9 +97,7 @@ class Certificate:
             return
         with np.errstate(all="ignore"):
             self.smallest_seen = max(self.smallest_seen, float(np.max(limit[big] / analytic[big])))
-        worst = float(np.max(relative[big]))
-        if worst > self.worst:
-            self.worst, self.worst_where = worst, name
+        self._worse(float(np.max(relative[big])), name)
 
     def measurements(self) -> dict[str, Any]:
         measured = {

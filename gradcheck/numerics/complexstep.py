@@ -31,7 +31,7 @@ def along(replay: Replay, weights: Array, name: str, x: Array, directions: Array
     with warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         try:
-            values = replay.run({name: x + 1j * STEP * directions})
+            values = replay.run([(name, x + 1j * STEP * directions)])
         except (TypeError, ValueError, np.exceptions.ComplexWarning) as error:
             raise NotAnalytic(f"complex values of {name} do not pass: {error}") from error
     if values.dtype.kind != "c":
@@ -41,9 +41,12 @@ def along(replay: Replay, weights: Array, name: str, x: Array, directions: Array
     return (values.imag * weights).reshape(len(directions), -1).sum(axis=-1) / STEP
 
 
-def gradient(replay: Replay, weights: Array, name: str, x: Array) -> Array:
-    """The whole gradient of a leaf, entry by entry, K copies at a time."""
-    out = np.empty(x.size)
+def gradient(
+    replay: Replay, weights: Array, name: str, x: Array, chosen: Array | None = None
+) -> Array:
+    """(n,) the gradient of a leaf in the `chosen` entries (default: all), K copies at a time."""
+    chosen = np.arange(x.size) if chosen is None else chosen
+    out = np.empty(chosen.size)
 
     def run(job: tuple[int, Array]) -> None:
         start, entries = job
@@ -53,7 +56,8 @@ def gradient(replay: Replay, weights: Array, name: str, x: Array) -> Array:
             replay, weights, name, x, unit.reshape(-1, *x.shape)
         )
 
-    jobs = list(chunks(np.arange(x.size), COPIES // 2))
-    run(jobs[0])
+    jobs = list(chunks(chosen, COPIES // 2))
+    if jobs:
+        run(jobs[0])
     spread(run, jobs[1:], threads=len(jobs) > 4)
-    return out.reshape(x.shape)
+    return out

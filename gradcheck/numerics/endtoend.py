@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,6 @@ from gradcheck.numerics.directions import (
     FrameworkForward,
     ReplayForward,
     faithful,
-    noise_of,
 )
 from gradcheck.numerics.exhaustive import EntryLines
 from gradcheck.numerics.kinks import certify
@@ -23,10 +23,12 @@ from gradcheck.numerics.local import signed
 from gradcheck.numerics.noise import Precision, scale_of
 from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.replay import Replay
+from gradcheck.numerics.share import SomeLines, among_all
 from gradcheck.numerics.verdict import RIGHT, UNSURE, WRONG, Comparison, compare
 
-SMALL = 16
-"""Tensors up to this size are checked entry by entry where there is no tape."""
+FIRST, AGAIN = 5.0, 4.0
+"""Error bars by which one direction, and then two more, must disagree before a leaf is called
+wrong. An entry alone needs more (`verdict.SURE`), for nothing confirms it."""
 
 
 @dataclass
@@ -83,10 +85,12 @@ def check_directions(
     *,
     directions: int = 1,
     settle: bool = True,
+    only: Container[str] | None = None,
 ) -> EndToEnd:
     """`directions` random directions per trainable leaf.
 
     settle: False when a wrong op was already found; then wrong leaves are counted, not examined.
+    only: the leaves to check, where other shards check the others.
     """
     names = [n for n in point.trainable if point.values[n].size]
     values = {n: point.values[n].astype(np.float64) for n in names}
@@ -98,12 +102,18 @@ def check_directions(
     if not targets:
         empty = np.zeros(0)
         return EndToEnd([], Comparison(empty, empty, empty, empty, empty, empty), 0, False)
-    noise = noise_of(forward, *_line(targets[0], values), precision)
-    lines = DirectionLines(forward, values, targets, noise)
+    probe = targets[0]
+    lines = DirectionLines(forward, values, targets, precision, probe=probe)
     largest = float(norms.max()) if norms.size else 0.0
     floor = (1e-12 if precision.double else 20 * precision.gradients) * largest
     unit = float(np.max(np.abs(point.weights), initial=0.0)) * min(1.0, float(steps.max())) ** 2
     floor = max(floor, 64 * precision.gradients * unit)  # as of a probability less one
+    again = int(rng.integers(2**32))
+    if only is not None:  # drawn for all and measured against all: a leaf's verdict stays the same
+        kept = [i for i, (n, _) in enumerate(targets) if n in only]
+        targets = [targets[i] for i in kept]
+        slopes, norms, steps = slopes[kept], norms[kept], steps[kept]
+        lines = DirectionLines(forward, values, targets, precision, probe=probe)
     outcome = compare(
         lines,
         slopes,
@@ -111,11 +121,10 @@ def check_directions(
         precision,
         scale=norms,
         floor=floor,
-        first=0,
+        exponents=precision.exponents_along[: None if settle else 1],
         pairs_first=2,
-        rungs=1 if not settle else None,
         small_votes=2,
-        sure=8.0,
+        sure=FIRST,
     )
     if settle:
         certify(lines, outcome, steps, precision, may_fail=False)
@@ -136,7 +145,8 @@ def check_directions(
             name, direction = targets[int(i)]
             if any(f.name == name for f in found.faults) or len(found.faults) == 3:
                 continue
-            if not _again(forward, values, name, gradients[name], steps[i], noise, precision, rng):
+            more = np.random.default_rng([again, names.index(name)])
+            if not _again(lines, name, gradients[name], steps[i], more):
                 outcome.state[i] = UNSURE
                 found.wrong = [n for n in found.wrong if n != name]
                 continue
@@ -157,58 +167,70 @@ def check_directions(
 
 
 def _again(
-    forward: Forward,
-    values: dict[str, Array],
-    name: str,
-    gradient: Array,
-    step: float,
-    noise: float,
-    precision: Precision,
-    rng: np.random.Generator,
+    lines: DirectionLines, name: str, gradient: Array, step: float, rng: np.random.Generator
 ) -> bool:
     """Whether a leaf fails along two more directions too.
 
     Where a direction runs through several kinks at once their bends may cancel, and the slope looks
     smooth and is not the analytic one. That does not happen three times; an error stays.
     """
-    x = values[name]
+    x, precision = lines.values[name], lines.precision
     targets = [(name, signed(rng, x.shape)) for _ in range(2)]
     slopes = np.array([float(np.sum(gradient * d)) for _, d in targets])
     norms = np.array([float(np.sqrt(np.sum((gradient * d) ** 2))) for _, d in targets])
-    lines = DirectionLines(forward, values, targets, noise)
+    lines = DirectionLines(lines.forward, lines.values, targets, precision, level=lines.level)
     outcome = compare(
-        lines, slopes, np.full(2, step), precision, scale=norms, pairs_first=2, small_votes=2
+        lines,
+        slopes,
+        np.full(2, step),
+        precision,
+        scale=norms,
+        exponents=precision.exponents_along,
+        pairs_first=2,
+        small_votes=2,
+        sure=AGAIN,  # an accusation, so that no blunter step clears it
     )
     apart = np.abs(outcome.numeric - slopes)
-    failed = (outcome.state == WRONG) | ((outcome.state != RIGHT) & (apart > 5 * outcome.error))
+    failed = (outcome.state == WRONG) | ((outcome.state != RIGHT) & (apart > AGAIN * outcome.error))
     return x.size == 1 or bool(failed.all())
 
 
 def check_entries(
-    point: Point, forward: Forward, precision: Precision, found: EndToEnd
+    point: Point,
+    forward: Forward,
+    precision: Precision,
+    found: EndToEnd,
+    share: Mapping[str, Array] | None = None,
 ) -> dict[str, Comparison]:
-    """Every entry of every trainable leaf end to end. Adds faults to `found`; verdicts by leaf."""
+    """Every entry of every trainable leaf end to end. Adds faults to `found`; verdicts by leaf.
+
+    share: by leaf the entries to check, where other shards check the others.
+    """
     names = list(dict.fromkeys(found.names))
     gradients = {n: gradient_of(point, n) for n in names}
     largest = max((float(np.max(np.abs(g))) for g in gradients.values()), default=0.0)
     floor = (1e-9 if precision.double else 100 * precision.gradients) * largest
-    verdicts = {}
-    for name in names:
-        x = point.values[name].astype(np.float64)
-        direction = np.ones(x.shape)
-        noise = noise_of(forward, name, x, direction, precision)
-        lines = EntryLines(forward, name, x, noise)
-        steps = np.full(x.size, 2.0 ** np.round(np.log2(scale_of(x))))
-        outcome = compare(
-            lines,
-            gradients[name].reshape(-1),
-            steps,
-            precision,
-            floor=floor,
-            first=3 if precision.double else 0,
-        )
-        certify(lines, outcome, steps, precision, may_fail=False)
-        verdicts[name] = outcome
+    lines = EntryLines(forward, {n: point.values[n] for n in names}, precision)
+    parts = lines.parts()
+    steps = np.empty(lines.size)
+    for name, part in parts.items():
+        steps[part] = 2.0 ** np.round(np.log2(scale_of(point.values[name])))
+    analytic = np.concatenate([gradients[n].reshape(-1) for n in names])
+    mine = [share[n] if share else np.arange(point.values[n].size) for n in names]
+    chosen = np.concatenate([parts[n].start + m for n, m in zip(names, mine)])
+    some = SomeLines(lines, chosen)
+    whole = compare(
+        some,
+        analytic[chosen],
+        steps[chosen],
+        precision,
+        floor=floor,
+        exponents=precision.exponents[3 if precision.double else 0 :],
+    )
+    certify(some, whole, steps[chosen], precision, may_fail=False)
+    whole = among_all(whole, chosen, analytic)
+    verdicts = {n: whole.part(parts[n]) for n, m in zip(names, mine) if m.size}
+    for name, outcome in verdicts.items():
         if outcome.wrong.size and not any(f.name == name for f in found.faults):
             found.faults.append(_worst_entry(point, name, outcome))
             found.wrong.append(name)
@@ -217,10 +239,19 @@ def check_entries(
 
 
 def check_complex(
-    point: Point, replay: Replay, rng: np.random.Generator, found: EndToEnd, *, every_entry: bool
+    point: Point,
+    replay: Replay,
+    rng: np.random.Generator,
+    found: EndToEnd,
+    *,
+    every_entry: bool,
+    share: Mapping[str, Array] | None = None,
 ) -> float:
     """Complex steps: every entry, or a random direction per leaf. Returns the largest error
-    relative to the largest gradient of its leaf. Raises NotAnalytic."""
+    relative to the largest gradient of its leaf. Raises NotAnalytic.
+
+    share: by leaf the entries to check, where other shards check the others.
+    """
     worst = 0.0
     for name in dict.fromkeys(found.names):
         x = point.values[name].astype(np.float64)
@@ -235,11 +266,15 @@ def check_complex(
                 f"the complex step through {name} gives {exact:.6g}, a real difference {real:.6g}"
             )
         if every_entry:
-            numeric = complexstep.gradient(replay, point.weights, name, x)
+            chosen = np.arange(x.size) if share is None else share[name]
+            known = complexstep.gradient(replay, point.weights, name, x, chosen)
+            found.evaluations += chosen.size - x.size
+            numeric = g.copy()
+            numeric.reshape(-1)[chosen] = known
         else:
             numeric, g = np.array([exact]), np.array([float(np.sum(g * d))])
         found.evaluations += numeric.size
-        scale = max(float(np.max(np.abs(g))), float(np.max(np.abs(numeric))), size if size else 0.0)
+        scale = max(float(np.max(np.abs(g))), size) or float(np.max(np.abs(numeric)))
         gap = np.abs(numeric - g)
         if scale == 0.0:
             continue
@@ -276,10 +311,6 @@ def gradient_of(point: Point, name: str) -> Array:
     """float64; zeros where the framework has none."""
     g = point.analytic[name]
     return np.zeros(point.values[name].shape) if g is None else g.astype(np.float64)
-
-
-def _line(target: tuple[str, Array], values: dict[str, Array]) -> tuple[str, Array, Array]:
-    return target[0], values[target[0]], target[1]
 
 
 def _examine(

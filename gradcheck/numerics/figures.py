@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics import blocks
 from gradcheck.numerics.batching import BatchedOp
 from gradcheck.numerics.local import InputVerdict, OpLines
+from gradcheck.numerics.replay import Move
 from gradcheck.numerics.verdict import Comparison
 
 STEPS = np.logspace(-1, -9, 17)
@@ -36,10 +38,11 @@ class OneOp:
 
     def __init__(self, op: BatchedOp, slot: int, cotangent: Array) -> None:
         self.op, self.slot, self.weights = op, slot, cotangent.reshape(-1)
-        self.evaluations = 0
+        self.evaluations = self.largest = 0
         self.base = 0.0
 
-    def __call__(self, name: str, values: Array) -> Array:
+    def __call__(self, moves: Sequence[Move]) -> Array:
+        values = np.concatenate([v for _, v in moves])
         self.evaluations += len(values)
         with np.errstate(all="ignore"):
             results = self.op.run_many(self.slot, values).reshape(len(values), -1)

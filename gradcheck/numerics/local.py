@@ -198,27 +198,12 @@ def check_input(
     analytic: Array,
     rng: np.random.Generator,
     precision: Precision,
-    *,
-    budget: float,
-    known: sparsity.Known | None = None,
+    colouring: sparsity.Colouring | None,
 ) -> InputVerdict:
-    """Every entry of input `slot`, or random directions when that would cost more than `budget`
-    (in numbers read and written)."""
+    """Every entry of input `slot`, those of one colour together; without a colouring two random
+    directions through all entries."""
     x = op.inputs[slot]
     flat = np.asarray(analytic, dtype=np.float64).reshape(-1)
-    cost = float(x.size + op.base.size + 2000)
-    colouring = None
-    if cost * 30 <= budget:
-        colouring = sparsity.find(
-            lambda v: op.run_many(slot, v).reshape(len(v), -1),
-            x,
-            op.base.reshape(-1),
-            rng,
-            known,
-            (slot, op.signature),
-        )
-        if colouring.colours * cost * 4 > budget:
-            colouring = None
     lines: OpLines | OpDirections
     if colouring is not None:
         lines = OpLines(op, slot, cotangent, colouring)
@@ -239,7 +224,7 @@ def check_input(
     h0 = np.full(2, steps_of(x, op.base)[0])
     sized = np.sqrt((directions * directions) @ (flat * flat))
     outcome = compare(
-        lines, directions @ flat, h0, precision, scale=sized, first=0, pairs_first=1, rungs=5
+        lines, directions @ flat, h0, precision, scale=sized, exponents=precision.exponents[:5]
     )
     certify(lines, outcome, h0, precision, may_fail=False)
     return InputVerdict(op.call, slot, outcome, False, lines.evaluations, x.size, lines, h0)

@@ -18,6 +18,7 @@ class FiniteResults:
         self.name, self.attrs, self.where = call.name, call.attrs, call.where
         self.inputs, self.input_names = call.inputs, call.input_names
         self.sources, self.needs = call.sources, call.needs
+        self.defined: str | None = getattr(call, "defined", None)
 
     def run(self, inputs: Sequence[Any]) -> Array:
         return np.where(self.finite, self.call.run(inputs), 0.0)

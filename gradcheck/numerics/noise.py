@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,11 +47,23 @@ class Precision:
         """
         return (7, 9, 11, 14, 18, 22, 26, 30, 33) if self.data < 1e-12 else (4, 6, 8, 10, 13)
 
+    @property
+    def exponents_along(self) -> tuple[int, ...]:
+        """The same for a direction in which all entries move at once, so that the line bends the
+        more. The second step is close to the first, for rounding must not blur it: they have to
+        agree before a small error is believed.
+        """
+        return (9, 10, 12, 14, 18, 22, 26, 30, 33) if self.data < 1e-12 else self.exponents
+
 
 def scale_of(array: Array) -> float:
     """Typical size of the entries of `array` that are not zero; 1 when there are none."""
-    flat = np.abs(np.asarray(array, dtype=np.float64)).reshape(-1)
-    flat = flat[np.isfinite(flat) & (flat > 0)]
+    flat = np.asarray(array, dtype=np.float64).reshape(-1)
+    with np.errstate(over="ignore"):
+        squares = float(np.dot(flat, flat))
+    if 1e-200 < squares < 1e200:  # neither overflow nor underflow, and nothing that is not finite
+        return math.sqrt(squares / np.count_nonzero(flat))
+    flat = np.abs(flat[np.isfinite(flat) & (flat != 0)])
     if not flat.size:
         return 1.0
     return float(np.sqrt(np.mean(np.square(flat / flat.max()))) * flat.max())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.frameworks.protocol import Array, OpCall, Output
 from gradcheck.numerics.local import signed
 from gradcheck.numerics.noise import scale_of
 from gradcheck.result import Finding
@@ -74,20 +74,18 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             )
         if name in subject.leaves and not np.isfinite(array).all():
             return _not_finite(f"the given {name}", array, name, "before anything has run")
-    again: Array | None = None
+    before = original
     if subject.parameters:
         move_off(subject, rng)
-        moved = subject.state()
-        again = np.asarray(subject.value(subject.forward()))
-        if not (again.dtype.kind == "f" and np.isfinite(again).all()):
-            again = None
-            subject.restore(original)
-            notes.append("checked at the initial parameters: around them the result is not finite")
-        else:
-            subject.restore(moved)
-    before = subject.state()
+        before = subject.state()
     output = subject.forward()
     value = np.asarray(subject.value(output))
+    if subject.parameters and not (value.dtype.kind == "f" and np.isfinite(value).all()):
+        subject.restore(original)
+        before = original
+        output = subject.forward()
+        value = np.asarray(subject.value(output))
+        notes.append("checked at the initial parameters: around them the result is not finite")
     if value.dtype.kind != "f":
         return Finding(
             code="bad_dtype",
@@ -109,19 +107,6 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
     if changed:
         return _mutates(where, changed, "forward", subject, before)
     tape = subject.tape(output)
-    if again is None:
-        again = np.asarray(subject.value(subject.forward()))
-    gap = float(np.max(np.abs(again - value))) if again.shape == value.shape else np.inf
-    eps = float(np.finfo(value.dtype).eps)
-    if not gap <= 256 * eps * (float(np.max(np.abs(value))) if value.size else 1.0):
-        return Finding(
-            code="not_deterministic",
-            message=f"two forwards of {where} at the same values differ by {gap:.3g}: its result "
-            "is random, or it keeps state from one call to the next",
-            advice="draw randomness from the framework's seeded generator, or switch it off "
-            "(training: false)",
-            data={"difference": gap},
-        )
     weights = np.ones(value.shape) if scalar else signed(rng, value.shape)
     subject.zero_grad()
     subject.backward(output, None if scalar else weights.astype(value.dtype))
@@ -155,16 +140,38 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             return _not_finite(
                 f"the gradient of {name}", gradient, name, "behind a finite forward", tape
             )
-    _scaled_cotangent(point, rng, scalar)
+    subject.restore(before)  # buffers too
+    output = subject.forward()
+    changing = _not_deterministic(where, value, np.asarray(subject.value(output)))
+    if changing is not None:
+        return changing
+    _scaled_cotangent(point, output, scalar)
     return point
 
 
-def _scaled_cotangent(point: Point, rng: np.random.Generator, scalar: bool) -> None:
-    """backward(-2.5 g) must give -2.5 times backward(g), whatever the framework does in between."""
+def _not_deterministic(where: str, value: Array, again: Array) -> Finding | None:
+    gap = float(np.max(np.abs(again - value))) if again.shape == value.shape else np.inf
+    eps = float(np.finfo(value.dtype).eps)
+    if gap <= 256 * eps * (float(np.max(np.abs(value))) if value.size else 1.0):
+        return None
+    return Finding(
+        code="not_deterministic",
+        message=f"two forwards of {where} at the same values differ by {gap:.3g}: its result "
+        "is random, or it keeps state from one call to the next",
+        advice="draw randomness from the framework's seeded generator, or switch it off "
+        "(training: false)",
+        data={"difference": gap},
+    )
+
+
+def _scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
+    """backward(-2.5 g) must give -2.5 times backward(g), whatever the framework does in between.
+
+    output: of a forward of its own.
+    """
     subject = point.subject
     factor = -2.5
-    output = subject.forward()
-    kind = np.asarray(subject.value(output)).dtype
+    kind = point.dtype
     subject.zero_grad()
     try:
         subject.backward(output, (factor * point.weights).astype(kind))

@@ -1,9 +1,9 @@
-"""Recomputing what lies downstream of a leaf from the recorded op calls, many copies at a time.
+"""Recomputing what lies downstream of leaves from the recorded op calls, many copies at a time.
 
-The framework is not involved: arrays go through the ops along a new leading axis, and what does
-not depend on the leaf is not touched. Whether the tape tells the whole truth (a branch may have
-left the graph) is verified against the framework's own forward before anything is concluded
-from it.
+The framework is not involved: arrays go through the ops along a new leading axis. Copies may
+perturb different leaves; a copy takes part only in the ops downstream of its own leaf, so one pass
+over the tape serves them all. Whether the tape tells the whole truth (a branch may have left
+the graph) is verified against the framework's own forward before anything is concluded from it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.batching import close
 from gradcheck.numerics.local import float64
+from gradcheck.numerics.rows import Rows, join, split
 
 LOOP, PLAIN, ALIGNED, SPREAD = "loop", "plain", "aligned", "spread"
+
+Move = tuple[str, Array]
+"""A leaf's name and values for it, (K, *shape of the leaf): K copies of the forward."""
 
 
 class Replay:
@@ -41,8 +45,19 @@ class Replay:
                 result = np.asarray(call.run(values))
                 self.shapes.append(result.shape)
         self.output = result
-        self._ways: dict[tuple[int, tuple[int, ...]], str] = {}
+        self._ways: dict[Any, str] = {}
+        self._kinds: dict[int, Any] = {}
         self._downstream: dict[frozenset[str], list[int]] = {}
+        self._first_use: dict[str, int] = {}
+        for i, call in enumerate(self.calls):
+            for source in call.sources:
+                if isinstance(source, str):
+                    self._first_use.setdefault(source, i)
+
+    @property
+    def largest(self) -> int:
+        """Numbers in the largest result of a call."""
+        return max(int(np.prod(shape)) for shape in self.shapes)
 
     def downstream(self, names: frozenset[str]) -> list[int]:
         """Indices of the calls that depend on any of these leaves."""
@@ -57,47 +72,93 @@ class Replay:
             known = self._downstream[names] = sorted(reached)
         return known
 
-    def run(self, changes: Mapping[str, Array]) -> Array:
-        """(K, *output shape) for leaves with values (K, *shape of the leaf)."""
-        count = len(next(iter(changes.values())))
-        made: dict[int, Array] = {}
-        order = self.downstream(frozenset(changes))
-        last_use: dict[int, int] = {}
-        for i in order:
-            for source in self.calls[i].sources:
-                if isinstance(source, int):
-                    last_use[source] = i
+    def run(self, moves: Sequence[Move]) -> Array:
+        """(K of all moves, *output shape): the output of every copy, in the order of `moves`."""
+        starts = np.cumsum([0, *(len(values) for _, values in moves)])
+        # Leaves in the order of their use: then the copies that an op sees lie side by side.
+        order = sorted(range(len(moves)), key=lambda m: self._first_use.get(moves[m][0], -1))
+        places = np.concatenate([np.arange(starts[m], starts[m + 1]) for m in order])
+        leaves: dict[str, list[Rows]] = {}
+        number = 0
+        for m in order:
+            name, values = moves[m]
+            numbers = np.arange(number, number + len(values))
+            leaves.setdefault(name, []).append(Rows(numbers, values))
+            number += len(values)
+        made = self._run({name: join(parts) for name, parts in leaves.items()})
+        kind = self.output.dtype if made is None else made.values.dtype
+        out = np.empty((number, *self.output.shape), kind)
+        out[...] = self.output
+        if made is not None:
+            out[places[made.numbers]] = made.values
+        return out
+
+    def run_together(self, changes: Mapping[str, Array]) -> Array:
+        """(K, *output shape) for copies in which all these leaves differ, (K, *shape) each."""
+        numbers = np.arange(len(next(iter(changes.values()))))
+        made = self._run({name: Rows(numbers, values) for name, values in changes.items()})
+        if made is None:
+            return np.broadcast_to(self.output, (len(numbers), *self.output.shape))
+        return made.values
+
+    def _run(self, leaves: Mapping[str, Rows]) -> Rows | None:
+        """The copies of the output that differ; None where no call depends on these leaves."""
+        order = self.downstream(frozenset(leaves))
+        last_use = {
+            source: i for i in order for source in self.calls[i].sources if isinstance(source, int)
+        }
+        made: dict[int, Rows] = {}
         with np.errstate(all="ignore"):
             for i in order:
-                batched: dict[int, Array] = {}
+                slots: list[int] = []
+                inputs: list[Rows] = []
                 for slot, source in enumerate(self.calls[i].sources):
-                    if isinstance(source, int) and source in made:
-                        batched[slot] = made[source]
-                    elif isinstance(source, str) and source in changes:
-                        batched[slot] = changes[source]
-                made[i] = self._call(i, batched, count)
+                    rows = made.get(source) if isinstance(source, int) else leaves.get(source or "")
+                    if rows is not None:
+                        slots.append(slot)
+                        inputs.append(rows)
+                parts = []
+                for numbers, which in split(inputs):
+                    batched = {slots[p]: inputs[p].at(numbers) for p in which}
+                    parts.append(Rows(numbers, self._call(i, batched, len(numbers))))
+                made[i] = join(parts)
                 for source in self.calls[i].sources:
                     if isinstance(source, int) and last_use[source] == i:
                         made.pop(source, None)
-        final = len(self.calls) - 1
-        if final not in made:
-            return np.broadcast_to(self.output, (count, *self.output.shape))
-        return made[final]
+        return made.get(len(self.calls) - 1)
 
     # --- one call on K copies ---------------------------------------------------------------
 
     def _call(self, i: int, batched: dict[int, Array], count: int) -> Array:
         if count == 1:
             return self._single(i, batched, 0)[None]
-        key = (i, tuple(batched))
+        key = (self._kind(i), tuple(batched))
         way = self._ways.get(key)
         if way is None:
-            way = self._ways[key] = self._try(i, batched, count)
+            self._ways[key], result = self._try(i, batched, count)
+            return result
         if way != LOOP:
-            result = self._together(i, batched, count, way)
-            if result is not None and result.shape == (count, *self.shapes[i]):
-                return result
+            together = self._together(i, batched, count, way)
+            if together is not None and together.shape == (count, *self.shapes[i]):
+                return together
+        return self._loop(i, batched, count)
+
+    def _loop(self, i: int, batched: dict[int, Array], count: int) -> Array:
         return np.stack([self._single(i, batched, k) for k in range(count)])
+
+    def _kind(self, i: int) -> Any:
+        """What decides how a call takes copies: the op, its attributes and all shapes. A call with
+        arrays among its attributes is a kind of its own."""
+        kind = self._kinds.get(i)
+        if kind is None:
+            call, kind = self.calls[i], i
+            if not any(isinstance(v, np.ndarray) for v in call.attrs.values()):
+                shapes = tuple(
+                    v.shape if isinstance(v, np.ndarray) else type(v) for v in self.inputs[i]
+                )
+                kind = (call.name, repr(dict(call.attrs)), shapes)
+            self._kinds[i] = kind
+        return kind
 
     def _single(self, i: int, batched: dict[int, Array], k: int) -> Array:
         inputs = self.inputs[i].copy()
@@ -124,8 +185,8 @@ class Replay:
         except Exception:  # an op may refuse one more axis in any way it likes
             return None
 
-    def _try(self, i: int, batched: dict[int, Array], count: int) -> str:
-        """The first way whose first and last copy equal the single runs."""
+    def _try(self, i: int, batched: dict[int, Array], count: int) -> tuple[str, Array]:
+        """The first way whose first and last copy equal the single runs, and its result."""
         single: dict[int, Array] = {}
         for way in (ALIGNED, PLAIN, SPREAD):
             result = self._together(i, batched, count, way)
@@ -135,5 +196,5 @@ class Replay:
                 if k not in single:
                     single[k] = self._single(i, batched, k)
             if all(close(result[k], single[k]) for k in single):
-                return way
-        return LOOP
+                return way, result
+        return LOOP, self._loop(i, batched, count)

@@ -9,6 +9,8 @@ disagreement with the analytic slope. So truncation (which shrinks with the step
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +54,10 @@ class Comparison:
         bad = np.flatnonzero(self.state == WRONG)
         return bad[np.argsort(-self.relative()[bad], kind="stable")]
 
+    def part(self, lines: slice) -> Comparison:
+        """The outcome for some of the lines."""
+        return Comparison(*(getattr(self, field.name)[lines] for field in dataclasses.fields(self)))
+
     def relative(self) -> Array:
         """|analytic - numeric| over the larger of the two."""
         with np.errstate(all="ignore"):
@@ -69,17 +75,17 @@ def compare(
     *,
     scale: Array | None = None,
     floor: float = 0.0,
-    first: int = 0,
+    exponents: Sequence[int] | None = None,
     pairs_first: int = 1,
-    rungs: int | None = None,
     small_votes: int = 3,
     sure: float = SURE,
 ) -> Comparison:
     """Judge every line.
 
     analytic: (n,). h0: (n,) scale of the steps. scale: (n,) size that errors are relative to
-    (default |analytic|). floor: absolute error that counts as none. first: rung to start from;
-    pairs_first: how many pairs of points to ask for at once before looking. small_votes: agreeing
+    (default |analytic|). floor: absolute error that counts as none. exponents: steps are 2**-k of
+    h0 (default `precision.exponents`), tried in this order; pairs_first: how many pairs of points
+    to ask for at once before looking. small_votes: agreeing
     steps that a small disagreement needs, and sure: how many error bars it must be (less where the
     caller confirms by other means).
     """
@@ -97,9 +103,8 @@ def compare(
     active = np.arange(n)
     dark = 1e-7 if precision.double else 1e-2
     tiny = 2.0 ** -(25 if precision.double else precision.exponents[-1])
-    exponents = precision.exponents[first:][:rungs]
     with np.errstate(all="ignore"):
-        for exponent in exponents:
+        for exponent in exponents or precision.exponents:
             h = h0 * 2.0**-exponent
             pairs: list[Array] = []
             sums: list[Array] = []

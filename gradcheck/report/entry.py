@@ -93,12 +93,23 @@ def lost_entry(nodeid: str, said: str) -> dict[str, Any]:
 def stopped_entry(entry: dict[str, Any], report: Any) -> dict[str, Any]:
     """The entry of an item that was skipped by a mark or whose setup or teardown failed."""
     if report.outcome == "skipped":
-        longrepr = report.longrepr
-        reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
-        return {**entry, "outcome": "skipped", "reason": reason.removeprefix("Skipped: ")}
+        return {**entry, "outcome": "skipped", "reason": skip_reason(report)}
     text = str(report.longrepr)
-    finding = {"code": "error", "message": f"{report.when} failed: {text.splitlines()[-1]}"}
+    finding = {"code": "error", "message": f"{report.when} failed: {raised(text)}"}
     return {**entry, "outcome": "error", "findings": [*entry["findings"], finding], "text": text}
+
+
+def raised(traceback: str) -> str:
+    """The exception that pytest's traceback ends with."""
+    lines = traceback.strip().splitlines() or [""]
+    marked = [line[1:].strip() for line in lines if line.startswith("E   ")]
+    return marked[-1] if marked else lines[-1]
+
+
+def skip_reason(report: Any) -> str:
+    longrepr = report.longrepr
+    reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+    return str(reason).removeprefix("Skipped: ")
 
 
 def junit_properties(entry: dict[str, Any]) -> list[tuple[str, str]]:

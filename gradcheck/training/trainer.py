@@ -10,7 +10,8 @@ import numpy as np
 
 from gradcheck.batches import Loader
 from gradcheck.case import TrainSpec
-from gradcheck.frameworks.protocol import Array, ClipsGradients, PreparesTraining
+from gradcheck.frameworks.protocol import Array, ClipsGradients
+from gradcheck.memory import keep_freed_memory
 from gradcheck.subject import Subject, SubjectError
 from gradcheck.training.history import History
 from gradcheck.training.schedule import Rates
@@ -90,8 +91,7 @@ class Trainer:
 
         Raises Diverged when the loss stops being finite.
         """
-        if isinstance(self.subject.framework, PreparesTraining):
-            self.subject.framework.prepare_training()
+        keep_freed_memory()
         batches = self._batches or self._start()
         if self.step == 0 and not self.history.evaluations:
             self.evaluate()

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from gradcheck.frameworks.calling import call_op
-from gradcheck.frameworks.protocol import Array, Precision
+from gradcheck.frameworks.protocol import Array, OpCall, Precision
 from gradcheck.frameworks.walk import walk_leaves
 
 from .cuts import Recorder, Trace
+from .handwritten import handwritten
 
 Tensor = torch.Tensor
 
@@ -127,6 +128,9 @@ class PyTorch:
         self, op: Callable[..., Any], inputs: Mapping[str, Tensor], args: Mapping[str, Any]
     ) -> Any:
         return call_op(op, inputs, args)
+
+    def handwritten(self, run: Callable[[], Any]) -> list[OpCall]:
+        return handwritten(run)
 
     @contextmanager
     def trace_cuts(self) -> Iterator[Trace]:

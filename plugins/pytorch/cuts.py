@@ -75,9 +75,9 @@ class Recorder(TorchFunctionMode):
         if inputs and not results and name in LEAVING:
             self._alive += inputs
             kind = "item" if name != "numpy" and name != "__array__" else "rebuilt"
-            self.departures.append(Departure(inputs[0], kind, _line()))
+            self.departures.append(Departure(inputs[0], kind, user_line()))
         if inputs and results and name != "grad":
-            at = _line()
+            at = user_line()
             for result in results:
                 edges = [Edge(i, _cut(name, i, result, recording), at) for i in inputs]
                 self.parents.setdefault(id(result), []).extend(edges)
@@ -112,7 +112,7 @@ def _cut(name: str, source: torch.Tensor, result: torch.Tensor, recording: bool)
     return "rebuilt" if recording else "no_grad"
 
 
-def _line() -> Line | None:
+def user_line() -> Line | None:
     """The innermost line outside torch, gradcheck and this plugin."""
     frame = sys._getframe(1)
     while frame is not None:

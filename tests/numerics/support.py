@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradcheck.case import Case, InputSpec
 from gradcheck.checks.gradient import Gradient
+from gradcheck.checks.gradient_options import GradientOptions
 from gradcheck.frameworks.tinytorch import TinyTorch
 from gradcheck.registry import Entry, Registry
 from gradcheck.result import Result
+from gradcheck.shards import Shard
 from gradcheck.subject import Subject
 from tinytorch.op import OPS, Op
 
@@ -51,9 +54,8 @@ def check_op(
         args=dict(args or {}),
         inputs={k: spec(v) for k, v in inputs.items()},
     )
-    check = Gradient()
-    subject = Subject(case, registry(framework, **{name: ("op", value)}))
-    return check.run(subject, check.Options(**options))
+    names = registry(framework, **{name: ("op", value)})
+    return checked(lambda: Subject(case, names), **options)
 
 
 def check_model(
@@ -68,8 +70,17 @@ def check_model(
     """The gradient check of a model whose step(model, batch, loss) makes its own data."""
     case = Case(name="model", model="model", step="step", seed=seed, training=training)
     things = {"model": ("model", factory), "step": ("step", step)}
+    return checked(lambda: Subject(case, registry(framework, **things)), **options)
+
+
+def checked(make: Callable[[], Subject], **options: Any) -> Result:
+    """The gradient check of the subjects that `make` makes. Its shards travel as text."""
     check = Gradient()
-    return check.run(Subject(case, registry(framework, **things)), check.Options(**options))
+    wanted = GradientOptions(**options)
+    if wanted.shards == 1:
+        return check.run(make(), wanted)
+    parts = [check.run_shard(make(), wanted, shard) for shard in Shard.all(wanted.shards)]
+    return check.merge([json.loads(json.dumps(part, allow_nan=False)) for part in parts], wanted)
 
 
 def codes(result: Result) -> list[str]:

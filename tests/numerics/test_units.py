@@ -9,7 +9,6 @@ from gradcheck.numerics import differences, noise, sparsity
 from gradcheck.numerics.diagnose import diagnose
 from gradcheck.numerics.differences import sixth_difference, slope
 from gradcheck.numerics.noise import Precision, measured_noise, scale_of
-from gradcheck.numerics.replay import Replay
 from gradcheck.numerics.verdict import OPEN, RIGHT, WRONG, compare
 
 
@@ -192,27 +191,6 @@ def test_a_wrong_row_is_diagnosed():
     analytic = numeric.copy()
     analytic[2] *= np.arange(2, 7)
     assert diagnose(analytic, numeric)[0] == "wrong only at index 2 of axis 0"
-
-
-def test_replay_equals_the_framework_for_every_op_on_the_way():
-    from gradcheck.case import Case
-    from gradcheck.subject import Subject
-    from tests.numerics.support import registry
-    from tests.numerics.test_correct import Mixed, step
-
-    made = registry(model=("model", Mixed), step=("step", step))
-    subject = Subject(Case(name="m", model="model", step="step"), made, dtype="float64")
-    replay = Replay(subject.tape(subject.forward()))
-    source = np.random.default_rng(3)
-    for name in subject.leaves:
-        before = subject.get(name)
-        values = before + 0.01 * source.standard_normal((5, *before.shape))
-        many = replay.run({name: values})
-        for k in range(5):
-            subject.set(name, values[k])
-            expected = subject.value(subject.forward())
-            assert many[k] == pytest.approx(float(expected), rel=1e-12)
-        subject.set(name, before)
 
 
 def test_module_names():

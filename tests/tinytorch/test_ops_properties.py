@@ -18,6 +18,7 @@ from tests.tinytorch.op_table import CALLS, Call
 from tinytorch import OPS, ShapeError, Tensor
 from tinytorch.autograd import pull_back
 from tinytorch.op import Node
+from tinytorch.ops._normal import normal_cdf
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -266,6 +267,17 @@ def test_erf_in_float32() -> None:
     x = np.linspace(-5, 5, 10001).astype(np.float32)
     exact = np.array([math.erf(float(v)) for v in x])
     np.testing.assert_allclose(tinytorch.erf(Tensor(x)).data, exact, rtol=6e-7, atol=0)
+
+
+def test_normal_distribution_function() -> None:
+    x = np.concatenate([np.linspace(-9, 9, 20001), np.linspace(-300, 300, 301), [0.0, -0.0]])
+    exact = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x])
+    np.testing.assert_allclose(normal_cdf(x), exact, rtol=0, atol=2.5e-16)
+    near = np.abs(x) < 5  # the lower tail is right relative to itself there too
+    np.testing.assert_allclose(normal_cdf(x)[near], exact[near], rtol=1e-9)
+    ends = normal_cdf(np.array([np.inf, -np.inf, np.nan]))
+    assert ends[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(ends[2])
 
 
 # --- refusals: sentences with the op and the shapes ---------------------------------------------

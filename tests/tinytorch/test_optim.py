@@ -292,7 +292,7 @@ def rates_agree(make: Any, steps: int = 40) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), SCHEDULES, ids=[f"{i}-{name}" for i, (name, _) in enumerate(SCHEDULES)]
+    ("name", "options"), SCHEDULES, ids=lambda v: v if isinstance(v, str) else ",".join(v)
 )
 def test_schedule(name: str, options: dict[str, Any]) -> None:
     rates_agree(lambda module, optimizer: getattr(module, name)(optimizer, **options))

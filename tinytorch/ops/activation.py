@@ -8,6 +8,7 @@ import numpy as np
 
 from tinytorch.op import op
 from tinytorch.ops._erf import erf as erf_of
+from tinytorch.ops._normal import normal_cdf
 from tinytorch.ops._pieces import piecewise
 
 
@@ -76,7 +77,7 @@ def gelu(x, approximate: str = "none"):
     0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))). Hendrycks and Gimpel 2016.
     """
     if approximate == "none":
-        cdf = piecewise(lambda x: 0.5 * (1 + erf_of(x * math.sqrt(0.5))), x)
+        cdf = normal_cdf(x)
 
         def slope(x, cdf):
             return cdf + x * np.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))

@@ -1,0 +1,84 @@
+"""What a shard saw end to end, as plain values: enough for the verdict over all shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradcheck.numerics.diagnose import diagnose
+from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
+from gradcheck.numerics.preflight import Point
+from gradcheck.numerics.verdict import RIGHT, UNSURE, Comparison
+from gradcheck.result import Json
+
+
+def nothing(names: Sequence[str]) -> EndToEnd:
+    """No verdict yet on these leaves."""
+    none = np.zeros(0)
+    return EndToEnd(list(names), Comparison(none, none, none, none, none, none), 0, False)
+
+
+def seen(point: Point, found: EndToEnd) -> Json:
+    """Directions through leaves. wrong: [leaf, relative error, place of the leaf], worst first.
+
+    limits: by direction the smallest relative error that would have been noticed.
+    """
+    outcome = found.outcome
+    relative = outcome.relative()
+    rank: dict[str, float] = {}
+    for i in outcome.wrong:
+        rank.setdefault(found.names[i], float(relative[i]))
+    with np.errstate(all="ignore"):
+        gaps = np.abs(outcome.analytic - outcome.numeric) / outcome.scale
+        limits = outcome.limit / np.maximum(outcome.scale, 1e-300)
+    good = (outcome.state == RIGHT) & np.isfinite(gaps)
+    worst = int(np.argmax(np.where(good, gaps, -1))) if good.any() else None
+    return {
+        "leaves": list(dict.fromkeys(found.names)),
+        "faults": evidence_of(point, found, rank),
+        "wrong": [[n, rank.get(n, 1.0), point.trainable.index(n)] for n in found.wrong],
+        "undecided": int((outcome.state == UNSURE).sum()),
+        "worst": 0.0 if worst is None else float(gaps[worst]),
+        "worst_at": "" if worst is None else found.names[worst],
+        "limits": limits.tolist(),
+        "replayed": found.replayed,
+    }
+
+
+def evidence_of(
+    point: Point, found: EndToEnd, rank: dict[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """The faulty leaves. rank: how wrong each is, where the worst should come first."""
+    return [
+        {
+            "leaf": point.trainable.index(fault.name),
+            "rank": (rank or {}).get(fault.name),
+            "name": fault.name,
+            "index": fault.index,
+            "analytic": fault.analytic,
+            "numeric": fault.numeric,
+            "relative": fault.relative,
+            "missing": fault.missing,
+            "drawn": fault.drawn,
+            **_diagnosis(point, fault),
+        }
+        for fault in found.faults
+    ]
+
+
+def _diagnosis(point: Point, fault: LeafFault) -> dict[str, Any]:
+    """What the entries that were looked at have in common."""
+    if fault.sampled is None:
+        return {"looked_at": 0, "diagnosis": None, "advice": None}
+    chosen, _, numeric = fault.sampled
+    shape = point.values[fault.name].shape
+    known = np.zeros(int(np.prod(shape)), dtype=bool)
+    known[chosen] = True
+    filled = np.zeros(known.size)
+    filled[chosen] = numeric
+    text, advice = diagnose(
+        gradient_of(point, fault.name), filled.reshape(shape), known.reshape(shape)
+    )
+    return {"looked_at": len(chosen), "diagnosis": text, "advice": advice}

@@ -1,0 +1,46 @@
+"""A share of the entries of a leaf: where several shards divide one leaf among them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.differences import Lines
+from gradcheck.numerics.verdict import RIGHT, Comparison
+
+
+class SomeLines:
+    """Of many lines those in `chosen`, (n,) indices."""
+
+    def __init__(self, lines: Lines, chosen: Array) -> None:
+        self.lines, self.chosen, self.size = lines, chosen, len(chosen)
+
+    @property
+    def evaluations(self) -> int:
+        return self.lines.evaluations
+
+    def noise(self) -> Array:
+        return self.lines.noise()[self.chosen]
+
+    def __call__(self, offsets: tuple[float, ...], h: Array, active: Array) -> Array:
+        full = np.zeros(self.lines.size)
+        full[self.chosen] = h
+        return self.lines(offsets, full, self.chosen[active])
+
+
+def among_all(outcome: Comparison, chosen: Array, analytic: Array) -> Comparison:
+    """The verdicts on the lines `chosen`, where those that others judge count as right.
+
+    analytic: (lines,) slopes of all.
+    """
+    full = Comparison(
+        analytic=analytic,
+        numeric=analytic.copy(),
+        error=np.zeros(analytic.size),
+        limit=np.zeros(analytic.size),
+        state=np.full(analytic.size, RIGHT, dtype=np.int8),
+        scale=np.abs(analytic),
+    )
+    for name in ("numeric", "error", "limit", "state", "scale"):
+        getattr(full, name)[chosen] = getattr(outcome, name)
+    return full

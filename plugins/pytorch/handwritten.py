@@ -1,0 +1,170 @@
+"""Backwards written by hand: calls of `torch.autograd.Function`, as op calls that can be run again.
+
+PyTorch's own ops are taken to be right, and its graph cannot be run again. But a Function is a
+forward and a backward that stand side by side, so each call of one is recorded with its arguments
+and its line, and is checked like an op: every entry of every input, and the laws of a pullback.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.frameworks.shorten import defined_at
+
+from .cuts import user_line
+
+Function = torch.autograd.Function
+
+
+class FunctionCall:
+    """An `OpCall` of a Function. Its inputs are the tensors among the arguments.
+
+    The result of a Function with several outputs is all their floating entries, one after another.
+    """
+
+    def __init__(
+        self,
+        function: type[Function],
+        arguments: Sequence[Any],
+        names: Sequence[str],
+        where: str | None,
+    ) -> None:
+        self.function = function
+        self.arguments = list(arguments)
+        self.slots = [i for i, a in enumerate(arguments) if isinstance(a, torch.Tensor)]
+        tensors = [arguments[i] for i in self.slots]
+        names = [*names, *(f"input{i}" for i in range(len(names), len(arguments)))]
+        self.name = function.__name__
+        self.where = where
+        self.defined = defined_at(function.backward)
+        self.inputs = tuple(np.array(t.detach().cpu().numpy()) for t in tensors)
+        self.input_names = tuple(names[i] for i in self.slots)
+        self.needs = tuple(t.requires_grad and t.is_floating_point() for t in tensors)
+        self.sources: tuple[int | str | None, ...] = (None,) * len(tensors)
+        self.attrs: Mapping[str, Any] = {
+            names[i]: a for i, a in enumerate(arguments) if i not in self.slots
+        }
+
+    def run(self, inputs: Sequence[Any]) -> Array:
+        with torch.no_grad():
+            return _flat(self._apply([_tensor(v) for v in inputs]))
+
+    def vjp(self, inputs: Sequence[Any]) -> tuple[Array, Callable[[Array], list[Array | None]]]:
+        leaves = [_tensor(v).requires_grad_(need) for v, need in zip(inputs, self.needs)]
+        with torch.enable_grad():
+            # A copy of each: a Function may work in place, which a leaf does not allow.
+            outputs = self._apply([leaf.clone() for leaf in leaves])
+        wanted = [leaf for leaf, need in zip(leaves, self.needs) if need]
+        reached = [t for t in outputs if t.requires_grad]
+
+        def pullback(cotangent: Array) -> list[Array | None]:
+            parts = _parts(cotangent, outputs)
+            given = [part for part, t in zip(parts, outputs) if t.requires_grad]
+            if not reached or not wanted:
+                return [None] * len(inputs)
+            found = iter(
+                torch.autograd.grad(reached, wanted, given, retain_graph=True, allow_unused=True)
+            )
+            gradients = [next(found) if need else None for need in self.needs]
+            return [None if g is None else np.array(g.detach().numpy()) for g in gradients]
+
+        return _flat(outputs), pullback
+
+    def _apply(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        arguments = self.arguments.copy()
+        for slot, tensor in zip(self.slots, tensors):
+            arguments[slot] = tensor
+        result = self.function.apply(*arguments)
+        outputs = result if isinstance(result, tuple) else (result,)
+        return [t for t in outputs if isinstance(t, torch.Tensor) and t.is_floating_point()]
+
+
+def handwritten(run: Callable[[], Any]) -> list[OpCall]:
+    """The calls of Functions behind what `run` returns, in the order in which they ran.
+
+    run: called twice where there is such a Function, once where there is none.
+    """
+    functions = functions_behind(run())
+    calls: list[FunctionCall] = []
+    if functions:
+        with ExitStack() as stack:
+            for function in functions:
+                stack.enter_context(_recorded(function, calls))
+            run()
+    return [c for c in calls if any(c.needs)]
+
+
+def functions_behind(output: Any) -> list[type[Function]]:
+    """The classes of Functions in the graph of `output`, without those of PyTorch itself."""
+    found: dict[type[Function], None] = {}
+    start = getattr(output, "grad_fn", None)
+    stack, seen = [start], {start}
+    while stack:
+        node = stack.pop()
+        if node is None:
+            continue
+        function = getattr(type(node), "_forward_cls", None)
+        if function is not None and not function.__module__.startswith("torch."):
+            found[function] = None
+        for following, _ in node.next_functions:
+            if following not in seen:
+                seen.add(following)
+                stack.append(following)
+    return list(found)
+
+
+@contextmanager
+def _recorded(function: type[Function], calls: list[FunctionCall]) -> Iterator[None]:
+    """Note every call while it lasts. `forward` is what is wrapped, and not `apply`: a program
+    often keeps `apply` under a name of its own."""
+    own = function.__dict__.get("forward")
+    forward = function.forward
+    first = 0 if function.setup_context is not Function.setup_context else 1  # after ctx
+    parameters = list(inspect.signature(forward).parameters.values())[first:]
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+
+    def noted(*arguments: Any, **keywords: Any) -> Any:
+        at = user_line()
+        line = None if at is None else str(at)
+        calls.append(FunctionCall(function, arguments[first:], names, line))
+        return forward(*arguments, **keywords)
+
+    function.forward = staticmethod(noted)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if own is None:
+            del function.forward
+        else:
+            function.forward = own
+
+
+def _tensor(value: Array) -> torch.Tensor:
+    return torch.from_numpy(np.array(value, order="C"))
+
+
+def _flat(outputs: Sequence[torch.Tensor]) -> Array:
+    if len(outputs) == 1:
+        return np.array(outputs[0].detach().numpy())
+    return np.concatenate([np.array(t.detach().numpy()).reshape(-1) for t in outputs])
+
+
+def _parts(cotangent: Array, outputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The cotangent of each output. Not a copy where there is one: a backward that writes into it
+    is to be seen."""
+    if len(outputs) == 1:
+        usable = cotangent.flags.writeable and all(n >= 0 for n in cotangent.strides)
+        array = cotangent if usable else np.array(cotangent, order="C")
+        return [torch.from_numpy(array).to(outputs[0].dtype)]
+    ends = np.cumsum([t.numel() for t in outputs])[:-1]
+    return [
+        torch.from_numpy(np.array(part)).reshape(t.shape).to(t.dtype)
+        for part, t in zip(np.split(cotangent, ends), outputs)
+    ]
