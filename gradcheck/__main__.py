@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -43,6 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(command.run(own.parse_args(given[1:])))
     except Mistake as mistake:
         print(f"gradcheck: {mistake}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"gradcheck: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 from pydantic import ValidationError
 
+from gradcheck import casepaths
 from gradcheck.case import Case, CaseKeys, Place
 from gradcheck.names import Names
 from gradcheck.parametrize import Variant, apply, variants
@@ -58,7 +60,9 @@ class CaseBuilder:
         errors: Sink,
         defaults: Mapping[str, Any],
         defaults_node: yaml.Node | None,
+        folder: Path,
     ) -> None:
+        self.folder = folder
         self.names = names
         self.errors = errors
         self.defaults = {k: v for k, v in defaults.items() if k not in _HIDDEN}
@@ -192,7 +196,7 @@ class CaseBuilder:
                 break
             if path or not self._broken:
                 self._add(where(path, is_key), message, name)
-        return case if good else None
+        return casepaths.with_whole_paths(case, self.folder) if good else None
 
     def _problems(self, case: Case) -> Iterator[tuple[Location, bool, str]]:
         """What is wrong with a case whose keys have the right types."""
@@ -201,6 +205,7 @@ class CaseBuilder:
         yield from self._names(case)
         for path, message in rules_of_checks(case):
             yield path, False, message
+        yield from casepaths.problems(case, self.folder)
         if not case.checks and "checks" not in case.model_fields_set:
             yield (), False, "no registered check applies to this case; name `checks`"
 

@@ -109,7 +109,7 @@ def load_text(
     cases: list[Case] = []
     with collector_paused():
         try:
-            cases = _read(text, registry, errors)
+            cases = _read(text, registry, errors, Path(os.curdir) if path is None else path.parent)
         except YamlProblem as problem:
             errors.add(problem, problem.message)
     return CaseFile(path or Path(file), tuple(cases), errors.all())
@@ -135,7 +135,7 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _read(data: bytes | str, registry: Registry, errors: Errors) -> list[Case]:
+def _read(data: bytes | str, registry: Registry, errors: Errors, folder: Path) -> list[Case]:
     """The cases; errors are added to `errors`. Raises YamlProblem when the text is unreadable."""
     text = decode(data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass"))
     root = compose(text)
@@ -157,9 +157,8 @@ def _read(data: bytes | str, registry: Registry, errors: Errors) -> list[Case]:
         return []
     defaults = whole.get("defaults")
     defaults_node = find(root, ("defaults",))[1] if isinstance(defaults, dict) else None
-    builder = CaseBuilder(
-        Names(registry), errors, defaults if isinstance(defaults, dict) else {}, defaults_node
-    )
+    given = defaults if isinstance(defaults, dict) else {}
+    builder = CaseBuilder(Names(registry), errors, given, defaults_node, folder)
     builder.look_at_defaults()
     return _cases(whole["cases"], find(root, ("cases",))[1], values, builder, text, errors)
 
@@ -171,6 +170,9 @@ def _top_level(whole: dict[str, Any], root: yaml.Node, errors: Errors) -> bool:
             break
         if key not in TOP_KEYS and not FREE_KEY.fullmatch(key):
             at, value, _ = find(root, (key,))
+            if isinstance(whole[key], dict) and ("op" in whole[key] or "model" in whole[key]):
+                errors.add(at or value, f"{clip(key)} is a case; put it below the key `cases`")
+                continue
             hint = did_you_mean(key, TOP_KEYS, "did you mean {}?", "")
             message = unknown_key(key, (*TOP_KEYS, "x-..."))
             errors.add(at or value, f"unknown key {clip(key)}; {hint}" if hint else message)

@@ -31,7 +31,8 @@ def problem_with(kind: str, name: Any, value: Any, extra: Mapping[str, Any]) -> 
         if key != "framework" and key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"it takes {_list(known)}"
-            return f"register() of a {kind} has no argument {key!r}; {hint}"
+            article = "an" if kind[0] in "aeiou" else "a"
+            return f"register() of {article} {kind} has no argument {key!r}; {hint}"
     return _LOOK[kind](name, value, extra)
 
 
@@ -71,7 +72,8 @@ def _op(name: str, value: Any, extra: Mapping[str, Any]) -> str | None:
 
 def _factory(what: str) -> Callable[[str, Any, Mapping[str, Any]], str | None]:
     def look(name: str, value: Any, extra: Mapping[str, Any]) -> str | None:
-        if callable(value):
+        made = not isinstance(value, type) and hasattr(value, "parameters")
+        if callable(value) and not made:
             return None
         return f"{what}, got {_type(value)}; register the class or function that makes one"
 

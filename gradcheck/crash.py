@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import traceback
+from types import FrameType
 
 import numpy as np
 
@@ -13,11 +14,18 @@ from gradcheck.frameworks.shorten import short_path
 from gradcheck.result import Finding
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_NOBODYS = (_HERE + os.sep, os.path.dirname(os.path.abspath(np.__file__)) + os.sep)
-"""Frames that say nothing about whose fault it is: gradcheck's own, and numpy's below it."""
+_NOBODYS = (
+    _HERE + os.sep,
+    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
+    os.path.dirname(os.path.abspath(os.__file__)) + os.sep,
+)
+"""Frames that say nothing about whose fault it is: gradcheck's own, numpy's and Python's below."""
 
 _BUNDLED = os.path.join(os.path.dirname(_HERE), "tinytorch") + os.sep
 """The bundled framework: what it refuses was asked of it by a line further up."""
+
+_OUR_LINE = re.compile(rf" at {re.escape(_HERE + os.sep)}\S+:\d+")
+"""In the message of an op that gradcheck itself called."""
 
 
 _CALLED_HERE = re.compile(r" \([^()]*gradcheck[^()]*calling\.py:\d+\)")
@@ -31,14 +39,24 @@ def crash(error: Exception, case: Case) -> Finding | None:
     if not outside and not deliberate:
         return None
     message = " ".join(str(error).split()) or type(error).__name__
-    message = _CALLED_HERE.sub("", message)
+    message = _OUR_LINE.sub("", _CALLED_HERE.sub("", message))
+    if not type(error).__module__.startswith("gradcheck."):
+        message = f"{case.subject_name} raised {type(error).__name__}: {message}"
     user = _users(error)
+    if user is None and case.op is None and case.place.file:
+        # no line of the user's is to blame but those of the case
+        return Finding(
+            code="crashed",
+            message=message,
+            where=f"{case.place.file}:{case.place.line}",
+            advice="correct the case; nothing can be checked before it runs",
+        )
     if user is None and outside and not deliberate:
         user = outside[-1]
     at = f"{short_path(user.filename)}:{user.lineno}" if user else None
     return Finding(
         code="crashed",
-        message=f"{case.subject_name} raised {type(error).__name__}: {message}",
+        message=message,
         where=at,
         lines=(f"at {at}   {user.line}",) if user else (),
         op=case.op,
@@ -48,9 +66,33 @@ def crash(error: Exception, case: Case) -> Finding | None:
     )
 
 
+def where_now(frame: FrameType) -> str | None:
+    """'file:line' of the user's code that is running; None while only gradcheck itself works."""
+    current: FrameType | None = frame
+    while current is not None:
+        file = current.f_code.co_filename
+        if os.path.abspath(file) == os.path.join(_HERE, "engine.py"):
+            return None
+        if not (_nobodys(file) or "site-packages" in file or _bundled(file)):
+            return f"{short_path(file)}:{current.f_lineno}"
+        current = current.f_back
+    return None
+
+
+def _bundled(file: str) -> bool:
+    return os.path.abspath(file).startswith(_BUNDLED)
+
+
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
     frames = traceback.extract_tb(error.__traceback__)
-    return [f for f in frames if not os.path.abspath(f.filename).startswith(_NOBODYS)]
+    return [f for f in frames if not _nobodys(f.filename)]
+
+
+def _nobodys(file: str) -> bool:
+    """Installed packages lie in a folder of Python's own, and are somebody's."""
+    return os.path.abspath(file).startswith(_NOBODYS) and (
+        "site-packages" not in file or file.startswith(_NOBODYS[:2])
+    )
 
 
 def _users(error: BaseException) -> traceback.FrameSummary | None:
@@ -59,7 +101,6 @@ def _users(error: BaseException) -> traceback.FrameSummary | None:
     own = (
         f
         for f in reversed(_frames(error))
-        if "site-packages" not in f.filename
-        and not os.path.abspath(f.filename).startswith(_BUNDLED)
+        if "site-packages" not in f.filename and not _bundled(f.filename)
     )
     return found or next(own, None)

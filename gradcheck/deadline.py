@@ -13,7 +13,7 @@ from types import FrameType
 class TimedOut(BaseException):
     """Not an Exception: code under test that catches those must not swallow its time limit.
 
-    where: 'file:line' that was being run, where known.
+    where: 'file:line' of the user's code that was being run, where it was any.
     """
 
     where: str | None = None
@@ -40,10 +40,10 @@ def deadline(seconds: float | None) -> Iterator[None]:
         return
 
     def ring(number: int, frame: FrameType | None) -> None:
-        from gradcheck.provenance import where_of_frame
+        from gradcheck.crash import where_now
 
         error = TimedOut()
-        error.where = where_of_frame(frame) if frame is not None else None
+        error.where = where_now(frame) if frame is not None else None
         raise error
 
     before = signal.signal(signal.SIGALRM, ring)

@@ -33,6 +33,13 @@ class CheckFailed(Exception):
         self.headline = headline
 
 
+def skipped(reason: str) -> BaseException:
+    """What `pytest.skip` raises; with -rs pytest names the case and not this line as its place."""
+    error = pytest.skip.Exception(reason)
+    error._use_item_location = True
+    return error
+
+
 class GradcheckItem(pytest.Item):
     """What both kinds of items share: a JSON entry that travels with the report."""
 
@@ -110,7 +117,7 @@ class CaseItem(GradcheckItem):
     def setup(self) -> None:
         reason = self.case.skip_reason()
         if reason is not None:
-            pytest.skip(reason)
+            raise skipped(reason)
 
     def runtest(self) -> None:
         started = time.perf_counter()
@@ -169,7 +176,7 @@ class CaseItem(GradcheckItem):
         if verdict.outcome == "xfailed":
             pytest.xfail(verdict.reason or "")
         if verdict.outcome == "skipped":
-            pytest.skip(verdict.reason or "")
+            raise skipped(verdict.reason or "")
         if verdict.text is not None:
             raise CheckFailed(verdict.text, verdict.headline)
 

@@ -27,6 +27,9 @@ from gradcheck.provenance import UNKNOWN, shown, where_of, where_of_frame, where
 from gradcheck.registry import KINDS, SHARED, Entry, PluginInfo, Registry
 
 ENTRY_POINT_GROUP = "gradcheck"
+FAILURES = (Exception, SystemExit)
+"""What a plugin may raise without taking the run with it: a script calls sys.exit()."""
+
 FOLDER_PACKAGE = "gradcheck_folder_plugins"
 HOOK_OF_KIND = {kind: f"gradcheck_{kind}s" for kind in KINDS} | {"loss": "gradcheck_losses"}
 
@@ -91,7 +94,7 @@ class _Loader:
         name, version = point.name, point.dist.version if point.dist else None
         try:
             module = point.load()
-        except Exception as error:
+        except FAILURES as error:
             place = where_raised(error, _file_of(point.module))
             if place == UNKNOWN:
                 place = f"entry point {point.value} of {point.dist.name if point.dist else '?'}"
@@ -106,7 +109,7 @@ class _Loader:
             return
         try:
             module = import_file(path)
-        except Exception as error:
+        except FAILURES as error:
             self.note(name, "folder", shown(path))
             self.registry.fail(name, where_raised(error, path), _import_problem(error))
             return
@@ -239,7 +242,7 @@ def collect(manager: pluggy.PluginManager, registry: Registry) -> None:
             plugin = implementation.plugin_name
             try:
                 implementation.function(registrar(registry, kind, plugin))
-            except Exception as error:
+            except FAILURES as error:
                 file = getattr(implementation.plugin, "__file__", None)
                 place = where_raised(error, file)
                 text = " ".join(str(error).split())

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from gradcheck import machines
+
 if TYPE_CHECKING:
     from gradcheck.case import Case
 
@@ -33,9 +35,9 @@ def worker_count(config: pytest.Config) -> int:
 
 
 def cap_threads(config: pytest.Config) -> None:
-    """Give each worker its share of the cores: n workers with n BLAS threads each are slower than
-    one. A number that the user set in the environment is kept."""
-    workers = worker_count(config)
+    """Give each worker its share of its machine's cores: n workers with n BLAS threads each are
+    slower than one. A number that the user set in the environment is kept."""
+    workers = getattr(config, "workerinput", {}).get(machines.NEIGHBOURS, worker_count(config))
     if not workers or any(name in os.environ for name in THREAD_VARIABLES):
         return
     try:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gradcheck import options, scale
+from gradcheck import machines, options, scale
+from gradcheck.report.entry import PROPERTY
 from gradcheck.report.live import Live, live_on_terminal
-from gradcheck.settings import merged, parse_settings, reject_unknown
+from gradcheck.settings import merged, parse_settings, reject_unknown, reject_values
 from gradcheck.yamlfiles import is_yaml, looks_like_cases
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Session:
     def __init__(self, config: pytest.Config, *, on: bool) -> None:
         self.config = config
         self.on = on
+        self.started_in = machines.started_in(config)
         config.stash[KEY] = self
         self.case_paths = [config.rootpath / p for p in options.value(config, "paths")]
         self.plugin_folders = [config.rootpath / p for p in options.value(config, "plugins")]
@@ -43,6 +45,7 @@ class Session:
         self.only_cases = on and config.args_source is not pytest.Config.ArgsSource.ARGS
         """--gradcheck without a path: the cases under gradcheck_paths and nothing else."""
         self.ini_seed = options.from_ini(config, "seed") or 0
+        reject_values(config)
         self.below = parse_settings(options.from_ini(config, "set"))
         self.above = parse_settings(options.from_command_line(config, "set"))
         self.cases_alone = self.only_cases or all(self.is_case_path(a) for a in config.args)
@@ -162,13 +165,22 @@ class Session:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """xdist: every worker must order by the same figures, on whatever machine it is."""
+        machines.tell_worker(self.config, node)
         node.workerinput["gradcheck_durations"] = scale.read_durations(self.config)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
-            output["gradcheck_plugin_failures"] = self.failures
+            output["gradcheck_plugin_failures"] = machines.as_at_home(self.config, self.failures)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """In a worker, before xdist sends the report."""
+        if hasattr(self.config, "workerinput"):
+            for name, value in report.user_properties:
+                if name == PROPERTY and isinstance(value, dict):
+                    value.update(machines.as_at_home(self.config, value))
 
     # --- names ------------------------------------------------------------------------------
 
@@ -270,7 +282,7 @@ class Session:
     def rerun_path(self, path: Path) -> str:
         """`path` as one would type it in the folder where pytest was started."""
         try:
-            return Path(os.path.relpath(path, self.config.invocation_params.dir)).as_posix()
+            return Path(os.path.relpath(path, self.started_in)).as_posix()
         except ValueError:  # another drive
             return str(path)
 

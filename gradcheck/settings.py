@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gradcheck import options
+
 if TYPE_CHECKING:
     from gradcheck.registry import Registry
 
@@ -43,26 +45,42 @@ def reject_unknown(settings: Settings, registry: Registry) -> None:
 
     from pydantic import ValidationError
 
+    from gradcheck.wording import sentence
+
     for name, given in settings.items():
         if name not in registry.names("check"):
             raise pytest.UsageError(f"gradcheck_set: {registry.unknown('check', name)}")
-        options = registry.get("check", name).value.Options
+        model = registry.get("check", name).value.Options
         for option in given:
-            if option not in options.model_fields:
-                close = difflib.get_close_matches(option, options.model_fields, n=1)
-                known = ", ".join(options.model_fields) or "none"
+            if option not in model.model_fields:
+                close = difflib.get_close_matches(option, model.model_fields, n=1)
+                known = ", ".join(model.model_fields) or "none"
                 hint = f"did you mean {close[0]!r}?" if close else f"it has: {known}"
                 raise pytest.UsageError(
                     f"gradcheck_set: {name}.{option}: check {name} has no such option; {hint}"
                 )
         try:
-            options.model_validate(given)
+            model.model_validate(given)
         except ValidationError as error:
-            first = error.errors()[0]
-            option = ".".join(str(part) for part in first["loc"])
+            first = error.errors(include_url=False)[0]
+            raise pytest.UsageError(f"gradcheck_set: {sentence(first, model, (name,))}") from None
+
+
+def reject_values(config: pytest.Config) -> None:
+    """Raise pytest.UsageError for a seed that no generator takes and a folder that is not there."""
+    for find in (options.from_command_line, options.from_ini):
+        seed = find(config, "seed")
+        if seed is not None and not 0 <= seed < 1 << 32:
             raise pytest.UsageError(
-                f"gradcheck_set: {name}.{option} is {first['input']!r}: {first['msg'].lower()}"
-            ) from None
+                f"the seed is {seed}; --gradcheck-seed and the ini key gradcheck_seed take a whole "
+                "number from 0 to 4294967295"
+            )
+    for folder in options.from_ini(config, "plugins") or ():
+        if not (config.rootpath / folder).is_dir():
+            raise pytest.UsageError(
+                f"the ini key gradcheck_plugins names {folder}, and there is no such folder in "
+                f"{config.rootpath}; create it, or correct the key"
+            )
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Settings:

@@ -43,6 +43,16 @@ _FORMS = {
     WORD: "a word of letters, digits and '_'",
     PYTHON_SPEC: "versions of Python such as '>=3.10, <3.12'",
 }
+_MAPPINGS = ("dict_type", "model_type", "model_attributes_type")
+_OWN_FORMS = {
+    ("data",): "the name of a dataset, or a mapping such as {name: digits, batch: 32}",
+    ("loss",): "the name of a loss, or a mapping with a `name`",
+    ("optimizer",): "the name of an optimizer, or a mapping such as {name: adam, lr: 0.01}",
+    ("inputs", None): "a shape such as [2, 5], or a mapping such as {shape: [2, 5], low: 0.1}",
+    ("xfail", None): "a mapping such as {check: gradient, finding: wrong_gradient}",
+    ("skip_if", None): "a mapping such as {platform: win32}, {python: '<3.11'} or {missing: torch}",
+}
+"""What else than a mapping may stand there, or an example; None for any name or number."""
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _WORDS = {"true": "true", "false": "false", "1": "true", "0": "false"}
 
@@ -63,6 +73,9 @@ def sentence(error: Mapping[str, Any], model: type[BaseModel], above: Location =
     given = error.get("input")
     context = error.get("ctx") or {}
     if kind in _WANTED:
+        form = _form_of((*above, *loc)) if kind in _MAPPINGS else None
+        if form is not None:
+            return f"{key} must be {form}, not {clip(given)}"
         return f"{key} must be {_WANTED[kind]}, not {clip(given)}{_hint(kind, given)}"
     if kind == "string_pattern_mismatch" and context.get("pattern") in _FORMS:
         return f"{key} must be {_FORMS[context['pattern']]}, not {clip(given)}"
@@ -133,6 +146,10 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+def _form_of(loc: Location) -> str | None:
+    return _OWN_FORMS.get((str(loc[0]), *(None for _ in loc[1:]))) if loc else None
+
+
 def _stripped(annotation: Any) -> Any:
     """An annotation without `Annotated` and `| None`."""
     while True:
@@ -170,6 +187,8 @@ def _hint(kind: str, given: Any) -> str:
                 number = float(given)
             except ValueError:
                 return ""
+            if "_" in given:
+                return f"; write {given.replace('_', '')}"
             return "; remove the quotes" if math.isfinite(number) else ""
     if isinstance(given, float) and kind == "int_type" and given.is_integer():
         return f"; write {clip(int(given))}"

@@ -9,6 +9,10 @@ from pathlib import Path
 LOOK = 1 << 16
 TOP_KEY = re.compile(rb"""^["']?([A-Za-z_$][\w.$-]*)["']?[ ]*:""", re.MULTILINE)
 SIGNS = ("schema", "cases")
+CASE_KEY = re.compile(
+    rb"""^[ ]+["']?(op|model|inputs|checks)["']?[ ]*:|\{[ ]*(op|model)[ ]*:""", re.MULTILINE
+)
+"""Of a file whose cases stand at the top, without `schema` and `cases`."""
 
 
 def is_yaml(path: Path) -> bool:
@@ -31,4 +35,7 @@ def looks_like_cases(path: Path, *, in_doubt: bool) -> bool:
         return in_doubt
     if any(key in SIGNS for key in keys):
         return True
-    return in_doubt and any(difflib.get_close_matches(key, SIGNS, cutoff=0.7) for key in keys)
+    return in_doubt and (
+        bool(CASE_KEY.search(start))
+        or any(difflib.get_close_matches(key, SIGNS, cutoff=0.7) for key in keys)
+    )

@@ -222,6 +222,8 @@ _SENTENCES = (
         "cannot start any token",
         "the character here cannot start a value; put the text in quotes",
     ),
+    # libyaml from 0.2.6 on has a limit of its own, and may meet it while it looks ahead.
+    ("maximum nesting depth", f"more than {MAX_DEPTH} levels deep; flatten it"),
     ("tag handle", "tags (!...) are not allowed in a case file; write plain values"),
     ("escape", "the text in double quotes has a \\ that YAML does not know; write \\\\"),
 )

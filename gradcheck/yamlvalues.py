@@ -120,14 +120,14 @@ class Values:
         out: dict[str, Any] = {}
         size = 1
         depth = 0
-        merge: yaml.Node | None = None
+        merge: tuple[yaml.Node, yaml.Node] | None = None
         for key, item in node.value:
             if key.tag != STR or type(key) is not yaml.ScalarNode:
                 if key.tag == MERGE:
                     if merge is not None:
                         self.note(key, "a second '<<' here; write one: `<<: [*first, *second]`")
                     else:
-                        merge = item
+                        merge = key, item
                     continue
                 self.note(key, _bad_key(key))
                 continue
@@ -152,7 +152,7 @@ class Values:
             out[key.value] = value
         if merge is not None:
             merged: dict[str, Any] = {}
-            for source in self._sources(merge):
+            for source in self._sources(*merge):
                 size += source.size
                 depth = max(depth, source.depth - 1)
                 broken = broken or source.broken
@@ -160,14 +160,17 @@ class Values:
             out = {**merged, **out}
         return Built(out, size, depth + 1, broken or len(self.problems) > before)
 
-    def _sources(self, merge: yaml.Node) -> Iterator[Built]:
+    def _sources(self, key: yaml.Node, merge: yaml.Node) -> Iterator[Built]:
         """The mappings that '<<' names, the strongest first."""
         listed = merge.value if type(merge) is yaml.SequenceNode else [merge]
         for source in listed:
             if type(source) is yaml.MappingNode:
                 yield self._collection(source)
             else:
-                self.note(source, "'<<' takes a mapping (`*name`) or a list of mappings")
+                # What an alias stands for is written further up, where nothing is wrong.
+                here = source.start_mark.index > key.start_mark.index
+                at = source if here else key
+                self.note(at, "'<<' takes a mapping (`*name`) or a list of mappings")
 
     def _bad_tag(self, node: yaml.Node, expected: str) -> bool:
         if node.tag == expected:

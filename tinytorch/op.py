@@ -294,7 +294,8 @@ def op(
     name: str | None = None,
     prepare: Callable[[Sequence[Any], dict[str, Any]], None] | None = None,
 ) -> Any:
-    """Make an `Op` of a function and enter it in `OPS` under `name` (default: the function's).
+    """Make an `Op` of a function and enter it in `OPS` under `name` (default: the function's),
+    where no op of tinytorch's own has that name.
 
     prepare: called as prepare(arrays, attrs) before the op runs and is recorded; it may rewrite
     `attrs` in place so that they do not depend on the number of leading axes (see ops/_dims.py).
@@ -302,10 +303,16 @@ def op(
 
     def make(fn: Callable[..., Any]) -> Op:
         made = Op(fn, name or fn.__name__, prepare)
-        OPS[made.name] = made
+        # Somebody's op of the same name does not take the place of one that tinytorch has.
+        if made.name not in OPS or not _is_ours(OPS[made.name]) or _is_ours(made):
+            OPS[made.name] = made
         return made
 
     return make if fn is None else make(fn)
+
+
+def _is_ours(op: Op) -> bool:
+    return op.__module__.partition(".")[0] == "tinytorch"
 
 
 def _plain(value: Any, op: str, name: str) -> Any:

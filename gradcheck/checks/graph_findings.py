@@ -22,10 +22,7 @@ def result(report: GraphReport, options: Any) -> Result:
         "parameters": total,
         "with_gradient": sum(s.status == "ok" for s in report.states.values()),
         "loss": report.loss,
-    }
-    figures: dict[str, Any] = {}
-    if findings:
-        measurements["states"] = [
+        "states": [
             {
                 "parameter": s.name,
                 "shape": list(s.shape),
@@ -34,7 +31,10 @@ def result(report: GraphReport, options: Any) -> Result:
                 "numeric": s.numeric,
             }
             for s in report.states.values()
-        ]
+        ],
+    }
+    figures: dict[str, Any] = {}
+    if findings:
         figures["graph"] = figure(report, bad)
     notes = list(report.notes)
     frozen = report.named("frozen")

@@ -26,11 +26,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    reject_taken(arguments)
     plugin, case = write(
         arguments.kind, arguments.name, Path(arguments.plugins), Path(arguments.cases)
     )
     print(f"wrote {plugin}\nwrote {case}\nrun it:  pytest --gradcheck {case}")
     return 0
+
+
+def reject_taken(arguments: argparse.Namespace) -> None:
+    """Raise Mistake for a name that a plugin has already given to a thing of this kind."""
+    from gradcheck.commands.common import registry_of
+
+    for entry in registry_of(argparse.Namespace(plugins=[arguments.plugins])).entries(
+        arguments.kind
+    ):
+        if entry.name == arguments.name and entry.framework in (None, "tinytorch"):
+            raise Mistake(
+                f"{entry.kind} {entry.name!r} is already registered by plugin {entry.plugin} "
+                f"({entry.where}); choose another name"
+            )
 
 
 def write(kind: str, name: str, plugins: Path, cases: Path) -> tuple[Path, Path]:

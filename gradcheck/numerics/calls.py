@@ -95,7 +95,7 @@ def _check(
         worst = max(bad, key=lambda v: float(v.outcome.relative()[v.outcome.wrong].max()))
         finding = blame.wrong_op(worst, parts[worst.slot], bad)
         if not proof.figures:
-            drawn = of_wrong_op(op, worst, finding.index, cotangent)
+            drawn = of_wrong_op(op, worst, parts[worst.slot], finding.index, cotangent)
             proof.figures += [[planned.index, drawn]] if drawn else []
         yield finding.relative_error or 0.0, finding
         return

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics import bisect, complexstep
+from gradcheck.numerics import bisect, blocks, complexstep
 from gradcheck.numerics.directions import (
     DirectionLines,
     Forward,
@@ -41,6 +42,7 @@ class LeafFault:
     relative: float
     missing: bool
     sampled: tuple[Array, Array, Array] | None = None  # flat indices, analytic, numeric
+    drawn: dict[str, Any] | None = None  # where in the leaf the errors are
 
 
 @dataclass
@@ -325,12 +327,13 @@ def _examine(
     *,
     entries: bool,
 ) -> LeafFault:
-    """The entry, and (for the worst leaf) a sample of entries to diagnose from."""
+    """The entry, and (for the worst leaf) a sample of entries to diagnose from and a picture."""
     x = point.values[name].astype(np.float64)
     h = scale * (2.0**-9 if point.values[name].dtype == np.float64 else 2.0**-5)
     index, analytic, numeric = bisect.find_entry(forward, name, x, gradient, direction, h, total)
-    sampled = None
+    sampled = drawn = None
     if entries:
+        drawn = blocks.heatmap(forward, name, x, gradient, direction, h)
         count = min(x.size, 12)
         chosen = np.linspace(0, x.size - 1, count).round().astype(np.int64)
         sampled = (
@@ -348,4 +351,5 @@ def _examine(
         abs(analytic - numeric) / size if size else 0.0,
         missing,
         sampled,
+        drawn,
     )

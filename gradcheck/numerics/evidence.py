@@ -61,6 +61,7 @@ def evidence_of(
             "numeric": fault.numeric,
             "relative": fault.relative,
             "missing": fault.missing,
+            "drawn": fault.drawn,
             **_diagnosis(point, fault),
         }
         for fault in found.faults

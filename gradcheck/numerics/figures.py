@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics import blocks
 from gradcheck.numerics.batching import BatchedOp
-from gradcheck.numerics.local import InputVerdict
+from gradcheck.numerics.local import InputVerdict, OpLines
+from gradcheck.numerics.replay import Move
 from gradcheck.numerics.verdict import Comparison
 
 STEPS = np.logspace(-1, -9, 17)
@@ -30,18 +33,49 @@ def heatmap(outcome: Comparison, value: Array) -> dict[str, Any]:
     return {"shape": list(value.shape), "relative_error": grid.tolist()}
 
 
+class OneOp:
+    """One input of one op as a function of it, contracted with a cotangent; a `Forward`."""
+
+    def __init__(self, op: BatchedOp, slot: int, cotangent: Array) -> None:
+        self.op, self.slot, self.weights = op, slot, cotangent.reshape(-1)
+        self.evaluations = self.largest = 0
+        self.base = 0.0
+
+    def __call__(self, moves: Sequence[Move]) -> Array:
+        values = np.concatenate([v for _, v in moves])
+        self.evaluations += len(values)
+        with np.errstate(all="ignore"):
+            results = self.op.run_many(self.slot, values).reshape(len(values), -1)
+            return (results - self.op.base.reshape(-1)) @ self.weights
+
+
 def of_wrong_op(
-    op: BatchedOp, verdict: InputVerdict, index: Any, cotangent: Array
+    op: BatchedOp, verdict: InputVerdict, part: Array | None, index: Any, cotangent: Array
 ) -> dict[str, Any]:
-    """Heat map of the input's errors, and the error of its worst entry against the step."""
-    if not verdict.exhaustive or index is None:
+    """Heat map of the input's errors, and the error of its worst entry against the step.
+
+    part: what the pullback gave for the input. Where only directions were run, the map is of
+    blocks of entries.
+    """
+    if index is None:
         return {}
     x = np.asarray(op.inputs[verdict.slot], dtype=np.float64)
+    gradient = np.zeros(x.shape) if part is None else np.asarray(part, dtype=np.float64)
+    if verdict.exhaustive:
+        drawn = heatmap(verdict.outcome, x)
+    else:
+        assert not isinstance(verdict.lines, OpLines)
+        i = int(verdict.outcome.wrong[0])
+        direction = verdict.lines.directions[i].reshape(x.shape)
+        forward = OneOp(op, verdict.slot, cotangent)
+        h = float(verdict.h0[i]) * 2.0**-9
+        drawn = blocks.heatmap(forward, "", x, gradient, direction, h)
     name = f"{verdict.call.name}({verdict.input_name})"
-    analytic = float(verdict.outcome.analytic.reshape(x.shape)[index])
     return {
-        "heatmap": {name: heatmap(verdict.outcome, x)},
-        "error_vs_step": error_against_step(op, verdict.slot, index, analytic, cotangent),
+        "heatmap": {name: drawn},
+        "error_vs_step": error_against_step(
+            op, verdict.slot, index, float(gradient[index]), cotangent
+        ),
     }
 
 

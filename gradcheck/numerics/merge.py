@@ -79,6 +79,8 @@ class _Merger:
             (f for e in ends for f in e["faults"]), key=lambda f: (-float(f["rank"]), f["leaf"])
         )[:MOST_LEAVES]
         if not self.faults:
+            if faults and faults[0]["drawn"]:  # of the worst leaf, as when one shard has them all
+                done.figures["heatmap"] = {faults[0]["name"]: faults[0]["drawn"]}
             for fault in self.by_entry():
                 if fault["name"] not in [f["name"] for f in faults]:
                     faults.append(fault)

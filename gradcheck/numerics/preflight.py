@@ -63,6 +63,8 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
     notes: list[str] = []
     original = subject.state()
     for name, array in original.items():
+        if name in subject.leaves and not array.size:
+            return _empty(f"{name} of {where}", array)
         if name in subject.leaves and array.dtype.kind != "f":
             return Finding(
                 code="integer_parameter",
@@ -72,7 +74,7 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
                 advice=f"store {name} as a buffer, or make it a floating tensor",
             )
         if name in subject.leaves and not np.isfinite(array).all():
-            return _not_finite(f"the values of {name}", array, name, "before anything has run")
+            return _not_finite(f"the given {name}", array, name, "before anything has run")
     before = original
     if subject.parameters:
         move_off(subject, rng)
@@ -98,6 +100,8 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             advice="reduce it: .mean() or .sum(), or a loss with reduction='mean'",
             data={"shape": list(value.shape)},
         )
+    if not value.size:
+        return _empty(f"the result of {where}", value)
     if not np.isfinite(value).all():
         return _not_finite(f"the result of {where}", value, None, "in the forward pass")
     changed = _moved(subject, before)
@@ -269,6 +273,15 @@ def mutator(tape: list[OpCall]) -> tuple[str | None, str | None]:
             ):
                 return call.name, call.where
     return None, None
+
+
+def _empty(what: str, array: Array) -> Finding:
+    return Finding(
+        code="empty",
+        message=f"{what} is empty (shape {tuple(array.shape)}): there is no gradient to check",
+        advice="give every axis at least one entry",
+        data={"shape": list(array.shape)},
+    )
 
 
 def _not_finite(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gradcheck.report.entry import headline
@@ -13,14 +14,28 @@ def in_actions() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def annotation_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One workflow command per failed item, at the line of its case."""
+def annotation_lines(entries: Sequence[Mapping[str, Any]], rootdir: Path) -> list[str]:
+    """One workflow command per failed item, at the line of its case.
+
+    rootdir: what the entries' files are relative to. GitHub counts them from the checkout, of which
+    it may be a folder.
+    """
     return [
-        f"::error file={escaped(entry['file'])},line={entry['line'] or 1},"
+        f"::error file={escaped(in_checkout(entry['file'], rootdir))},line={entry['line'] or 1},"
         f"title={escaped(title(entry))}::{escaped_message(headline(dict(entry)))}"
         for entry in entries
         if entry["outcome"] in ("failed", "error")
     ]
+
+
+def in_checkout(file: str, rootdir: Path) -> str:
+    checkout = os.environ.get("GITHUB_WORKSPACE")
+    try:
+        return (
+            (rootdir / file).resolve().relative_to(Path(checkout or rootdir).resolve()).as_posix()
+        )
+    except ValueError:
+        return file
 
 
 def title(entry: Mapping[str, Any]) -> str:

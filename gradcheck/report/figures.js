@@ -56,7 +56,7 @@ function ticks(low, high, log) {
 
 // A plot of points [x, y]; a y that is not finite is a red dot at the top.
 function plot(xs, ys, { logX = false, logY = false, xName = "", yName = "", level = null, zero = false }) {
-  const [W, H, L, B, T, R] = [360, 190, 52, 34, 10, 12];
+  const [W, H, L, B, T, R] = [360, 200, 52, 34, 24, 12];
   const tx = (v) => (logX ? Math.log10(v) : v);
   const ty = (v) => (logY ? Math.log10(v) : v);
   const points = xs.map((x, i) => [tx(num(x)), ty(num(ys[i]))]).filter((p) => Number.isFinite(p[0]));
@@ -73,6 +73,7 @@ function plot(xs, ys, { logX = false, logY = false, xName = "", yName = "", leve
   if (zero && !logY) inY.push(0); // what hardly changes looks flat
   let [y0, y1] = range(inY);
   if (logY) [y0, y1] = [Math.floor(y0 - 0.5), Math.ceil(y1 + 0.1)]; // a plateau looks flat
+  else y1 += 0.05 * (y1 - y0); // the curve does not lie on the frame
   const px = (x) => L + ((x - x0) / (x1 - x0)) * (W - L - R);
   const py = (y) => H - B - ((y - y0) / (y1 - y0)) * (H - B - T);
   const out = svg("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, role: "img" });
@@ -86,6 +87,7 @@ function plot(xs, ys, { logX = false, logY = false, xName = "", yName = "", leve
   }
   out.append(svg("path", { class: "axis", d: `M${L} ${T}V${H - B}H${W - R}` }));
   out.append(svg("text", { x: (L + W - R) / 2, y: H - 4, "text-anchor": "middle" }, xName));
+  out.append(svg("text", { x: 6, y: 12 }, yName));
   if (level !== null && Number.isFinite(ty(level))) {
     out.append(svg("path", { class: "level", d: `M${L} ${py(ty(level))}H${W - R}` }));
   }
@@ -117,11 +119,29 @@ function heatColour(log10) {
 }
 
 function power(log10) {
-  return log10 >= 9 ? "infinite" : (10 ** log10).toExponential(0);
+  if (log10 >= 9) return "infinite";
+  return log10 > -2 && log10 < 2 ? String(Number((10 ** log10).toPrecision(1))) : (10 ** log10).toExponential(0);
 }
 
-function heatmap(name, { shape, log10: rows }) {
+// The entries of a tensor that row i and column j of an h by w map stand for, as an index of it.
+function entriesOf(shape, h, w, i, j) {
+  const span = (k, size, total) => {
+    const [first, last] = [k * size, Math.min(total, (k + 1) * size) - 1];
+    return first === last ? first : `${first}-${last}`;
+  };
+  const columns = shape.length ? shape[shape.length - 1] : 1, lead = shape.slice(0, -1);
+  const rows = lead.reduce((a, b) => a * b, 1);
+  const [tall, wide] = [Math.ceil(rows / h), Math.ceil(columns / w)];
+  const index = shape.length ? [span(j, wide, columns)] : [];
+  if (lead.length > 1 && tall > 1) return `[row ${span(i, tall, rows)} of ${lead.join("×")}, ${index[0]}]`;
+  if (lead.length === 1) index.unshift(span(i, tall, rows));
+  else for (let k = lead.length - 1, rest = i; k >= 0; rest = Math.floor(rest / lead[k--])) index.unshift(rest % lead[k]);
+  return `[${index.join(", ")}]`;
+}
+
+function heatmap(name, { shape, log10: rows, blocks }) {
   const [h, w] = [rows.length, Math.max(...rows.map((r) => r.length), 1)];
+  const entries = (i, j) => entriesOf(shape, h, w, i, j);
   const canvas = html("canvas", { class: "heat", width: w, height: h, role: "img" });
   const zoom = Math.max(2, Math.min(24, Math.floor(260 / w), Math.floor(220 / Math.max(h, 1)) || 2));
   canvas.style.width = w * zoom + "px";
@@ -136,20 +156,20 @@ function heatmap(name, { shape, log10: rows }) {
   }));
   context.putImageData(image, 0, 0);
   const lost = rows.flat().filter((v) => v === "nan").length;
-  const told = (at ? `worst ${power(worst)} at [${at.join(", ")}]` : "no error") +
+  const told = (at ? `worst ${power(worst)} at ${entries(...at)}` : "no error") +
     (lost ? `; ${lost} NaN in magenta` : "");
   canvas.setAttribute("aria-label", `gradient error of ${name}, ${told}`);
   const tip = html("span", {}, told);
   canvas.addEventListener("mousemove", (event) => {
     const [j, i] = [Math.floor(event.offsetX / zoom), Math.floor(event.offsetY / zoom)];
     const v = (rows[i] || [])[j];
-    if (v !== undefined) tip.textContent = `[${i}, ${j}] ${v === null ? "0" : v === "nan" ? "NaN" : power(v)}`;
+    if (v !== undefined) tip.textContent = `${entries(i, j)} ${v === null ? "0" : v === "nan" ? "NaN" : power(v)}`;
   });
   canvas.addEventListener("mouseleave", () => { tip.textContent = told; });
   const bar = html("i", {});
   bar.style.background = `linear-gradient(90deg, ${RAMP.map((c) => `rgb(${c})`).join(",")})`;
   const scale = html("div", { class: "scale" }, `1e${COLD}`, bar, "1", tip);
-  return captioned(name, `relative error, shape ${shape.join("×") || "scalar"}`, html("div", {}, canvas, scale));
+  return captioned(name, `relative error${blocks ? " by blocks of entries" : ""}, shape ${shape.join("×") || "scalar"}${shape.length > 1 ? ", last axis across" : ""}`, html("div", {}, canvas, scale));
 }
 
 function figuresOf(figures) {
@@ -173,7 +193,7 @@ function figuresOf(figures) {
   }
   if (error && error.h.length) {
     box.append(captioned("error against step", "of the finite difference",
-      plot(error.h, error.error, { logX: true, logY: true, xName: "step h", yName: "error" })));
+      plot(error.h, error.error, { logX: true, logY: true, xName: "step h", yName: "relative error" })));
   }
   return box.childElementCount ? box : null;
 }

@@ -51,7 +51,7 @@ def compact(figures: Mapping[str, Any]) -> dict[str, Any]:
         return dict(figures)
     shrunk = {
         name: {
-            "shape": heat["shape"],
+            **{key: value for key, value in heat.items() if key != "relative_error"},
             "log10": [[tenths(number(v)) for v in row] for row in heat["relative_error"]],
         }
         for name, heat in heatmaps.items()

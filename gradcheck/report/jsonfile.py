@@ -15,9 +15,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from gradcheck.report.entry import SCHEMA_VERSION
+from gradcheck.report.entry import SCHEMA_VERSION, new_entry
 
 CLOSE = b"\n]}\n"
+
+NEEDED = frozenset(new_entry("")) - {"order"}
+"""The keys of every item."""
 
 
 class BadReport(ValueError):
@@ -98,5 +101,10 @@ def read(path: Path) -> dict[str, Any]:
         raise BadReport(
             f"{path} has schema_version {loaded.get('schema_version')!r}, this gradcheck reads "
             f"{SCHEMA_VERSION}; write it anew with --gradcheck-json"
+        )
+    if not all(isinstance(item, dict) and item.keys() >= NEEDED for item in loaded["items"]):
+        raise BadReport(
+            f"{path} is not a whole report of --gradcheck-json: an item of it lacks one of "
+            f"{', '.join(sorted(NEEDED))}; write it anew"
         )
     return loaded

@@ -5,6 +5,7 @@ const report = JSON.parse(document.getElementById("report").textContent);
 const items = report.items;
 const SIGN = { passed: "✓", failed: "✗", error: "!", xfailed: "x", skipped: "–" };
 const BAD = ["failed", "error"];
+const ACROSS = 6; // checks whose names stand side by side; of more they stand upright
 const ONCE = 25; // failures drawn at once
 const $ = (id) => document.getElementById(id);
 
@@ -70,15 +71,18 @@ function drawMatrix() {
     }
   }
   const head = html("tr", {}, html("th", { class: "case", scope: "col" }, "case"),
-    ...columns.map((c) => html("th", { scope: "col" }, c)));
+    ...columns.map((c) => html("th", { scope: "col" }, html("span", {}, c))));
+  $("matrix").classList.toggle("many", columns.length > ACROSS);
   $("matrix").replaceChildren(html("thead", {}, head), body);
+  const entry = body.querySelector(".cell[aria-current]") || body.querySelector(".cell");
+  if (entry) entry.tabIndex = 0; // one stop for Tab, the arrows move within the table
   $("nothing").hidden = shown.length > 0;
   $("matrix").hidden = shown.length === 0;
   return shown;
 }
 
 function cellOf(item) {
-  const cell = html("button", { type: "button", class: "cell " + item.outcome, "data-at": item.at,
+  const cell = html("button", { type: "button", class: "cell " + item.outcome, "data-at": item.at, tabindex: "-1",
     "aria-label": `${item.nodeid} ${item.outcome}`, title: `${item.nodeid}\n${item.outcome}, ${item.seconds.toFixed(2)} s` },
     SIGN[item.outcome]);
   if (state.open === item.at) cell.setAttribute("aria-current", "true");
@@ -104,8 +108,7 @@ function articleOf(item) {
   const facts = [item.subject, item.framework, item.seed === null ? null : `seed ${item.seed}`, `${item.seconds.toFixed(2)} s`];
   article.append(html("p", { class: "facts" }, facts.filter(Boolean).join(" · ")));
   if (item.text) {
-    const [first, ...rest] = item.text.split("\n");
-    article.append(html("pre", {}, html("span", { class: "first" }, first), rest.length ? "\n" + rest.join("\n") : ""));
+    article.append(html("pre", {}, ...item.text.split("\n").map(lineOf)));
   } else {
     const said = [item.reason, ...item.findings.map((f) => f.message), ...item.notes].filter(Boolean);
     if (said.length) article.append(html("pre", {}, said.join("\n")));
@@ -113,6 +116,13 @@ function articleOf(item) {
   }
   article.append(...[figuresOf(item.figures), valuesOf(item.measurements)].filter(Boolean));
   return article;
+}
+
+// A line that is too wide goes on below where it began; a flag is not broken at its hyphens.
+function lineOf(text, i) {
+  const indent = text.match(/^ */)[0].length;
+  const parts = text.split(/(--[a-z-]+)/).map((part, k) => (k % 2 ? html("span", { class: "flag" }, part) : part));
+  return html("span", { class: i === 0 ? "line first" : "line", style: `--indent: ${indent + 2}ch` }, ...parts, "\n");
 }
 
 function valuesOf(measurements) {
@@ -150,7 +160,7 @@ function open(at, focus) {
 function move(key) {
   const cells = [...document.querySelectorAll(".cell")];
   const at = cells.indexOf(document.activeElement);
-  if (at < 0) return cells[0] && cells[0].focus();
+  if (at < 0) return cells[0] && (cells.find((c) => c.tabIndex === 0) || cells[0]).focus();
   const side = { ArrowLeft: -1, ArrowRight: 1 }[key];
   if (side) return cells[at + side] && cells[at + side].focus();
   const column = (c) => c.parentElement.cellIndex, here = cells[at].parentElement.parentElement;
@@ -170,6 +180,10 @@ function nextFailure(step) {
   open(bad[next].at, true);
 }
 
+$("matrix").addEventListener("focusin", (event) => {
+  for (const cell of document.querySelectorAll('.cell[tabindex="0"]')) cell.tabIndex = -1;
+  event.target.tabIndex = 0;
+});
 $("matrix").addEventListener("click", (event) => {
   const cell = event.target.closest(".cell");
   if (cell) open(Number(cell.dataset.at), false);

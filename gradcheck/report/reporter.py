@@ -33,6 +33,7 @@ class Reporter:
         self.comparison: baseline.Comparison | None = None
         self.baseline = self.read_baseline()  # before the JSON report may replace its file
         self.html_path = self.path_of("html")
+        self.try_html()
         self.json = self.open_json()
         each = getattr(config.option, "dist", "no") == "each"
         self.gatherer = Gatherer(self.combine, self.receive, each_worker=each)
@@ -65,6 +66,26 @@ class Reporter:
             raise pytest.UsageError(
                 f"--gradcheck-json: {path} cannot be written: {error.strerror}"
             ) from None
+
+    def try_html(self) -> None:
+        """Raise pytest.UsageError now for a page that cannot be written when all is done."""
+        path = self.html_path
+        if path is None:
+            return
+        if path == self.path_of("json"):
+            raise pytest.UsageError(
+                f"--gradcheck-html and --gradcheck-json both write {path}; name two files"
+            )
+        there = path.exists()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("ab").close()
+        except OSError as error:
+            raise pytest.UsageError(
+                f"--gradcheck-html: {path} cannot be written: {error.strerror}"
+            ) from None
+        if not there:
+            path.unlink()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logreport(
@@ -183,8 +204,9 @@ class Reporter:
         if self.comparison is not None:
             lines += self.comparison.lines()
         if in_actions():
-            lines += annotation_lines(found)
+            lines += annotation_lines(found, self.config.rootpath)
         if lines:
+            terminalreporter.ensure_newline()
             terminalreporter.section("gradcheck")
             for line in lines:
                 terminalreporter.write_line(line)

@@ -70,7 +70,9 @@ def entry_lines(entry: Entry, *, tables: bool) -> list[str]:
     for name, value in entry["measurements"].items():
         (per_tensor if isinstance(value, (Mapping, list)) else scalars)[name] = value
     figures = figure_lines(entry["figures"])
-    notes = entry["notes"] if entry["outcome"] != "skipped" else [entry["reason"] or ""]
+    notes = entry["notes"]
+    if entry["outcome"] == "skipped":
+        return [f"{entry['nodeid']}  skipped: {entry['reason'] or 'no reason given'}"]
     if not (scalars or per_tensor or figures or notes):
         return []
     said = ", ".join(f"{name} {shown(value)}" for name, value in scalars.items())
@@ -97,7 +99,7 @@ def by_first_column(value: Any) -> dict[str, Any]:
 def table(name: str, rows: Mapping[str, Any]) -> list[str]:
     """A mapping of names to values, or to mappings, in aligned columns."""
     columns = list(dict.fromkeys(c for r in rows.values() if isinstance(r, Mapping) for c in r))
-    cells = [[name, *columns]] if columns else [[name, ""]]
+    cells = [[name, *columns]] if columns else [["", name]]
     for row, value in rows.items():
         if isinstance(value, Mapping):
             cells.append([row, *(shown(value.get(c, "")) for c in columns)])
@@ -109,7 +111,9 @@ def table(name: str, rows: Mapping[str, Any]) -> list[str]:
 
 def shown(value: Any) -> str:
     """A measurement in few characters."""
-    if isinstance(value, bool) or value is None:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.3g}"

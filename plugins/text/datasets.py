@@ -33,7 +33,6 @@ def shakespeare(
     *,
     path: str | None = None,
     download: bool = False,
-    base_url: str | None = None,
     required: bool = False,
     **options: Any,
 ) -> TextWindows:
@@ -44,7 +43,7 @@ def shakespeare(
     `required`. What was asked for by `path` or `download` is never replaced.
     """
     file = KNOWN["shakespeare"]
-    found = locate(file, path=path, download=download, base_url=base_url)
+    found = locate(file, path=path, download=download)
     if found is None:
         return _instead(file, required, options)
     return _plain(_read(found.path), found.source, **options)
@@ -55,7 +54,6 @@ def tinystories(
     part: str = "valid",
     path: str | None = None,
     download: bool = False,
-    base_url: str | None = None,
     required: bool = False,
     stories: int | None = None,
     **options: Any,
@@ -68,7 +66,7 @@ def tinystories(
     file = KNOWN.get(f"tinystories-{part}")
     if file is None:
         raise DataError(f"part is {part!r}; tinystories has the parts 'valid' and 'train'")
-    found = locate(file, path=path, download=download, base_url=base_url)
+    found = locate(file, path=path, download=download)
     if found is None:
         return _instead(file, required, options)
     texts = _stories_of_file(found, file, stories)
@@ -82,7 +80,10 @@ def stories(*, stories: int = STORIES, seed: int = 0, **options: Any) -> TextWin
 
 
 def text_file(*, path: str, format: str = "plain", **options: Any) -> TextWindows:
-    """Any UTF-8 text: format 'plain' is split by character, 'stories' by story."""
+    """Any UTF-8 text: format 'plain' is split by character, 'stories' by story.
+
+    path: in a case, a file in the folder of the case file.
+    """
     found = from_path(Path(path).expanduser(), None)
     if format == "stories":
         return _told(tuple(read_stories(found.path)), found.source, **options)

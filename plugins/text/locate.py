@@ -30,7 +30,6 @@ def locate(
     *,
     path: str | None = None,
     download: bool = False,
-    base_url: str | None = None,
 ) -> Located | None:
     """Find `file`; None when it is nowhere and nothing was asked for explicitly.
 
@@ -44,7 +43,7 @@ def locate(
     if found is None and download:
         from .download import fetch
 
-        fetched = fetch(file, base_url=base_url)
+        fetched = fetch(file)
         found = Located(fetched, f"{file.name}, fetched to {fetched}", True)
     return found
 

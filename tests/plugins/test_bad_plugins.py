@@ -65,6 +65,18 @@ BAD = {
         "plugin bad (plugins/bad.py:4): model 'm' is not registered: a model is made by a class or "
         "function, got int; register the class or function that makes one",
     ),
+    "model_instead_of_its_class": (
+        HEAD
+        + "@hookimpl\ndef gradcheck_models(register):\n    from tinytorch import nn\n"
+        + "    register('m', nn.Linear(2, 2))\n",
+        "plugin bad (plugins/bad.py:5): model 'm' is not registered: a model is made by a class or "
+        "function, got Linear; register the class or function that makes one",
+    ),
+    "script_that_exits": (
+        "import sys\nsys.exit(3)\n",
+        "plugin bad (plugins/bad.py:2): could not be imported: SystemExit: 3; mend this line and "
+        "run again",
+    ),
     "check_class_instead_of_object": (
         HEAD
         + "class C:\n    pass\n\n@hookimpl\ndef gradcheck_checks(register):\n"
@@ -91,7 +103,7 @@ BAD = {
     ),
     "unknown_argument": (
         HEAD + "@hookimpl\ndef gradcheck_ops(register):\n    register('o', abs, input={'x': []})\n",
-        "plugin bad (plugins/bad.py:4): op 'o' is not registered: register() of a op has no "
+        "plugin bad (plugins/bad.py:4): op 'o' is not registered: register() of an op has no "
         "argument 'input'; did you mean 'inputs'?",
     ),
     "name_that_is_no_id": (

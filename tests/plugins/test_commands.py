@@ -221,3 +221,31 @@ def test_new_refuses_names_that_cannot_be_modules(tmp_path, monkeypatch, capsys,
     assert main(["new", "op", name]) == 2
     assert repr(name) in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_new_refuses_a_name_that_is_taken(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "op", "tanh"]) == 2
+    assert capsys.readouterr().err.startswith("gradcheck: op 'tanh' is already registered by ")
+    assert not (tmp_path / "plugins").exists()
+
+
+def test_an_op_with_a_name_of_the_bundled_ones_does_not_take_its_place(tmp_path, monkeypatch):
+    from gradcheck import plugins
+    from tinytorch import OPS
+
+    before = OPS["tanh"]
+    (tmp_path / "mine.py").write_text(BAD_OP.replace("cli_wrong", "tanh"))
+    monkeypatch.chdir(tmp_path)
+    registry = plugins.load([tmp_path], entry_points=False)
+    assert OPS["tanh"] is before
+    assert registry.get("op", "tanh", "tinytorch").value is before
+    (said,) = registry.failures
+    assert "mine.py:6" in said
+    assert "op 'tanh'" in said
+    assert "is already registered by plugin tinytorch" in said
+
+
+def test_a_file_that_cannot_be_written_is_one_line(project, capsys):
+    assert main(["schema", "-o", str(project)]) == 2
+    assert capsys.readouterr().err == f"gradcheck: {project}: Is a directory\n"

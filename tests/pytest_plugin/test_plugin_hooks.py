@@ -103,7 +103,7 @@ def test_an_option_that_the_check_does_not_have_is_a_failure_with_its_name(proje
     assert "planned.fnd: check planned has no such option; did you mean 'find'?" in text
     assert "Traceback" not in text
     text = project.run("--gradcheck", "--gradcheck-set", "planned.sleep=long").stderr.str()
-    assert "planned.sleep is 'long': input should be a valid number" in text
+    assert "planned.sleep must be a number, not 'long'" in text
     text = project.run("--gradcheck", "--gradcheck-set", "planed.find=cut").stderr.str()
     assert "no check is called 'planed'; did you mean 'planned'?" in text
 

@@ -165,4 +165,22 @@ def test_a_timeout_is_a_finding(project) -> None:
     project.cases(one="checks: {planned: {sleep: 20}}\ntimeout: 0.2")
     result = project.run("--gradcheck")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["  planned took longer than the case's timeout of 0.2 s"])
+    result.stdout.fnmatch_lines(
+        [
+            "  planned took longer than the case's timeout of 0.2 s",
+            "     it was at plugins/fake.py:*",
+        ]
+    )
+
+
+def test_what_is_skipped_is_said_in_one_line_at_the_place_of_the_case(project) -> None:
+    project.cases(one="checks: {planned: }\nskip: not today", two="checks: {inapplicable: }")
+    result = project.run("--gradcheck", "-v", "-rs")
+    result.stdout.fnmatch_lines(
+        [
+            "cases/a.yaml::one::planned  skipped: not today",
+            "cases/a.yaml::two::inapplicable  skipped: inapplicable does not apply: it never does",
+            "SKIPPED * cases/a.yaml:3: not today",
+            "SKIPPED * cases/a.yaml:8: inapplicable does not apply: it never does",
+        ]
+    )

@@ -118,7 +118,9 @@ def test_what_the_browser_draws(tmp_path: Path) -> None:
     assert 'class="node cut"' in dom
     assert "✂ rebuilt train.py:41" in dom
     assert dom.count("<canvas") == 2
-    assert "worst 4e-1 at [3, 7]; 1 NaN in magenta" in dom
+    assert "worst 0.4 at [3, 7]; 1 NaN in magenta" in dom
+    for axis in ("loss", "last loss", "relative error", "step", "learning rate", "step h"):
+        assert f">{axis}</text>" in dom
     for figure in ("loss", "learning-rate sweep", "error against step", "graph"):
         assert f"<b>{figure}</b>" in dom
     assert 'class="dot bad"' in dom  # the rate that diverged
@@ -160,6 +162,7 @@ told.hidden = document.querySelectorAll(".cell").length;
 passed.click();
 const check = document.getElementById("check");
 check.value = "gradient"; check.dispatchEvent(new Event("change"));
+told.stops = [...document.querySelectorAll(".cell")].filter((c) => c.tabIndex === 0).length;
 told.columns = [...document.querySelectorAll("#matrix thead th")].map((h) => h.textContent);
 document.documentElement.dataset.answer = JSON.stringify(told);
 """
@@ -183,8 +186,34 @@ def test_keyboard_search_and_filters(tmp_path: Path) -> None:
         "back": "cases/shakespeare.yaml::shakespeare_gpt::graph",
         "pressed": "false",
         "hidden": 7,
+        "stops": 1,
         "columns": ["case", "gradient"],
     }
+
+
+ENTRIES = """
+const told = [
+  entriesOf([96, 32], 12, 16, 1, 2), entriesOf([8, 4], 8, 4, 2, 3), entriesOf([7], 1, 4, 0, 3),
+  entriesOf([], 1, 1, 0, 0), entriesOf([2, 3, 5], 6, 5, 4, 1), entriesOf([40, 40, 50], 4, 4, 1, 0),
+];
+const lines = document.querySelector("article pre").textContent.split("\\n");
+document.documentElement.dataset.answer = JSON.stringify([told, lines[0], lines.length]);
+"""
+
+
+@browser
+def test_a_cell_of_a_heat_map_names_its_entries_and_lines_stay_lines(tmp_path: Path) -> None:
+    told, first, count = answer(dump(tmp_path, page(sample()), script=ENTRIES))
+    assert told == [
+        "[8-15, 4-5]",
+        "[2, 3]",
+        "[6]",
+        "[]",
+        "[1, 1, 1]",
+        "[row 400-799 of 40\u00d740, 0-12]",
+    ]
+    text = sample()["items"][0]["text"]
+    assert (first, count) == (text.splitlines()[0], len(text.splitlines()) + 1)
 
 
 COLOURS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from pathlib import Path
 
 import pytest
 
@@ -182,6 +183,32 @@ def test_v_shows_measurements_and_vv_the_tensors() -> None:
     assert "  v       2x3    ok" in twice
 
 
+def test_vv_lists_the_parameters_of_a_right_model_too(project) -> None:
+    project.write(
+        "cases/mlp.yaml",
+        """
+        schema: 1
+        cases:
+          digits:
+            model: mlp
+            args: {sizes: [64, 8, 10]}
+            data: {name: digits, batch: 8}
+            loss: cross_entropy
+            optimizer: {name: sgd, lr: 0.1}
+            checks: {graph: , updates: }
+        """,
+    )
+    project.run("--gradcheck", "-vv").stdout.fnmatch_lines(
+        [
+            "*= gradcheck =*",
+            "  states           shape  status  analytic  numeric",
+            "  layers.0.weight  8x64   ok      *",
+            "                   relative_change",
+            "  layers.0.weight  *",
+        ]
+    )
+
+
 def test_nothing_of_gradcheck_in_the_output_of_a_run_without_cases(project) -> None:
     project.write("test_unit.py", "def test_unit(): pass\n")
     for flags in ([], ["--gradcheck", "."], ["-v"]):
@@ -190,7 +217,7 @@ def test_nothing_of_gradcheck_in_the_output_of_a_run_without_cases(project) -> N
 
 
 def test_annotations_are_escaped_commands_at_the_line_of_the_case() -> None:
-    assert annotation_lines(entries()) == [
+    assert annotation_lines(entries(), Path()) == [
         "::error file=a.yaml,line=9,title=y%3A%3Agradient::50%25 wrong: w, b"
     ]
 
@@ -199,7 +226,11 @@ def test_annotations_only_in_actions(project, monkeypatch) -> None:
     project.cases(one="checks: {planned: {find: cut}}")
     assert "::error" not in project.run("--gradcheck").stdout.str()
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
     assert "::error file=cases/a.yaml,line=3," in project.run("--gradcheck").stdout.str()
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(project.path.parent))
+    below = f"::error file={project.path.name}/cases/a.yaml,line=3,"
+    assert below in project.run("--gradcheck").stdout.str()
 
 
 def test_a_sign_of_life_comes_late_and_goes(monkeypatch) -> None:

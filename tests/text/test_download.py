@@ -50,7 +50,7 @@ def test_progress_is_drawn(server: Server, capfd: pytest.CaptureFixture[str]) ->
 def test_the_cache_needs_no_network(server: Server, cache: Path) -> None:
     cache.mkdir()
     cached_path(known()).write_bytes(TEXT)
-    found = locate(known(), download=True, base_url=server.url)
+    found = locate(known(), download=True)
     assert found is not None
     assert found.genuine
     assert server.requests == 0

@@ -35,6 +35,12 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(KNOWN, name, small)
 
 
+def published_at(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = KNOWN["shakespeare"]
+    moved = KnownFile(**{**vars(small), "url": f"{server.url}/{small.remote_name}"})
+    monkeypatch.setitem(KNOWN, "shakespeare", moved)
+
+
 def data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str = TEXT) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -73,19 +79,23 @@ def test_the_data_directory_comes_before_the_cache(
     assert DATA_VARIABLE in datasets.shakespeare(context=8).source
 
 
-def test_the_cache_comes_before_the_network(server: Server) -> None:
+def test_the_cache_comes_before_the_network(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published_at(server, monkeypatch)
     in_cache()
-    found = datasets.shakespeare(context=8, download=True, base_url=server.url)
+    found = datasets.shakespeare(context=8, download=True)
     assert "from the cache" in found.source
     assert server.requests == 0
 
 
-def test_the_network_only_when_asked(server: Server) -> None:
+def test_the_network_only_when_asked(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    published_at(server, monkeypatch)
     server.files["input.txt"] = TEXT.encode()
-    assert "generated" in datasets.shakespeare(context=8, base_url=server.url).source
+    assert "generated" in datasets.shakespeare(context=8).source
     assert server.requests == 0
     pytest.importorskip("pooch")
-    found = datasets.shakespeare(context=8, download=True, base_url=server.url)
+    found = datasets.shakespeare(context=8, download=True)
     assert found.source.startswith("shakespeare, fetched to")
     assert server.requests == 1
 
@@ -108,10 +118,13 @@ def test_an_explicit_path_never_falls_back(tmp_path: Path) -> None:
         datasets.shakespeare(path=str(tmp_path / "missing.txt"))
 
 
-def test_an_explicit_download_never_falls_back(server: Server) -> None:
+def test_an_explicit_download_never_falls_back(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published_at(server, monkeypatch)
     pytest.importorskip("pooch")
     with pytest.raises(DataError, match="404"):
-        datasets.shakespeare(download=True, base_url=server.url)
+        datasets.shakespeare(download=True)
 
 
 def test_a_shorter_copy_in_the_data_directory_is_refused(

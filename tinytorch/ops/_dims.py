@@ -7,6 +7,7 @@ of ops: they rewrite the attributes once, when the op is called, before anything
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,8 +19,12 @@ Dims = int | tuple[int, ...] | None
 
 
 def negative(dim: int, ndim: int) -> int:
-    """`dim` of an array with `ndim` axes, counted from the end. Raises IndexError out of range."""
-    dim = dim.__index__()
+    """`dim` of an array with `ndim` axes, counted from the end. Raises IndexError out of range,
+    TypeError for what is no integer."""
+    try:
+        dim = operator.index(dim)
+    except TypeError:
+        raise TypeError(f"dim must be an integer, got {dim!r}") from None
     rank = max(ndim, 1)  # as PyTorch: a scalar accepts 0 and -1
     if not -rank <= dim < rank:
         raise IndexError(f"dim {dim} is out of range for {ndim} axes")

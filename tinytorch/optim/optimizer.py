@@ -102,10 +102,9 @@ class Optimizer:
     def check(self, group: Group) -> None:
         """Raise OptimizerError for options that make no sense. Subclasses extend it."""
         for name in ("lr", "eps", "weight_decay", "momentum"):
-            if name in group and not group[name] >= 0:
-                raise OptimizerError(
-                    f"{type(self).__name__} needs {name} >= 0, got {group[name]!r}"
-                )
+            value = group.get(name, 0)
+            if isinstance(value, str) or not value >= 0:
+                raise OptimizerError(f"{type(self).__name__} needs {name} >= 0, got {value!r}")
 
     def _all(self) -> Iterator[tuple[int, Tensor]]:
         """(running number over all groups, parameter)."""
