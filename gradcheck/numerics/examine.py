@@ -28,6 +28,7 @@ from gradcheck.numerics.nearby import excuse
 from gradcheck.numerics.noise import Precision, scale_of
 from gradcheck.numerics.preflight import Point, prepare
 from gradcheck.numerics.replay import Replay
+from gradcheck.numerics.secondlook import acquit, acquit_entries
 from gradcheck.numerics.secondorder import SecondOrder, check_second_order
 from gradcheck.numerics.ties import together
 from gradcheck.numerics.verdict import KINK
@@ -106,6 +107,8 @@ def _examine(
     found = check_directions(
         point, forward, precision, rng, directions=directions, settle=not faults
     )
+    if not faults and found.faults:
+        done.notes += acquit(point, forward, found, precision)
     if not faults and found.faults and done.certificate.kinks:
         found = _beside(done, point, rng, scalar, directions) or found
     if not faults and found.names:
@@ -253,6 +256,7 @@ def check_calls(
                 known=known,
             )
             if verdict.outcome.wrong.size:
+                acquit_entries(verdict, precision)
                 excuse(verdict, op, cotangent, rng)
             spent = verdict.evaluations * float(base.size + inputs[slot].size + 2000)
             spare = max(0.0, spare + share - spent) if spare or spent < share else 0.0

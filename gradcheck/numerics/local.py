@@ -275,6 +275,15 @@ def _alone(
             return
 
 
+def check_some(
+    lines: OpLines, chosen: Array, analytic: Array, h0: Array, precision: Precision
+) -> Comparison:
+    """The verdict on `chosen` entries, one at a time, with other steps. analytic, h0: of all."""
+    dense = sparsity.dense(lines.op.inputs[lines.slot].shape, lines.op.base.size)
+    whole = OpLines(lines.op, lines.slot, lines.weights, dense)
+    return compare(_Some(whole, chosen), analytic[chosen], h0[chosen], precision)
+
+
 class _Some:
     """A few of many lines."""
 

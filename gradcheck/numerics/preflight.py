@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.cotangents import scaled_cotangent
 from gradcheck.numerics.local import signed
 from gradcheck.numerics.noise import scale_of
 from gradcheck.result import Finding
@@ -151,64 +152,8 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             return _not_finite(
                 f"the gradient of {name}", gradient, name, "behind a finite forward", tape
             )
-    _scaled_cotangent(point, rng, scalar)
+    scaled_cotangent(point, scalar)
     return point
-
-
-def _scaled_cotangent(point: Point, rng: np.random.Generator, scalar: bool) -> None:
-    """backward(-2.5 g) must give -2.5 times backward(g), whatever the framework does in between."""
-    subject = point.subject
-    factor = -2.5
-    output = subject.forward()
-    kind = np.asarray(subject.value(output)).dtype
-    subject.zero_grad()
-    try:
-        subject.backward(output, (factor * point.weights).astype(kind))
-    except Exception as error:
-        if not scalar:
-            raise
-        point.notes.append(
-            f"the cotangent was always 1: backward takes no other ({type(error).__name__})"
-        )
-        return
-    again = subject.grads()
-    # What is truly zero (a bias before a batch norm) is rounding of the size of the others.
-    largest = max(
-        (float(np.abs(g).max()) for g in point.analytic.values() if g is not None and g.size),
-        default=0.0,
-    )
-    for name, first in point.analytic.items():
-        second = again[name]
-        if first is None or second is None:
-            continue
-        expected = factor * first.astype(np.float64)
-        # A float64 gradient that came through a float32 result is as coarse as that.
-        eps = max(float(np.finfo(d).eps) for d in (first.dtype, kind) if d.kind == "f")
-        size = float(np.max(np.abs(expected))) if expected.size else 0.0
-        apart = np.abs(second - expected)
-        # Rounding of terms that cancelled (a saturated softmax) is no answer to the cotangent.
-        rounding = 1e3 * eps * float(np.max(np.abs(point.weights * point.value), initial=0.0))
-        # A probability less one is the rounding of numbers of about 1.
-        unit = float(np.abs(point.weights).max()) * min(1.0, scale_of(point.values[name])) ** 2
-        slack = max(1e-9, 1e3 * eps) * size + 1e3 * eps * largest + 64 * eps * unit
-        slack += rounding / scale_of(point.values[name])
-        if not apart.size or not (apart > slack).any():
-            continue
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
-        point.findings.append(
-            Finding(
-                code="not_linear",
-                parameter=name,
-                index=index,
-                analytic=float(second[index]),
-                numeric=float(expected[index]),
-                message=f"backward is not linear: with the cotangent times {factor} the gradient "
-                f"of {name}{list(index)} is {second[index]:.6g}, not {expected[index]:.6g}",
-                advice="a backward multiplies its cotangent by the Jacobian and does nothing else "
-                "to it: no relu, abs, sign, clip or normalisation",
-            )
-        )
-        return
 
 
 def _moved(subject: Subject, before: dict[str, Array]) -> list[str]:

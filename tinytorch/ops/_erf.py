@@ -89,7 +89,7 @@ def erf(x: Array) -> Array:
 
 def _single(x: Array) -> Array:
     x = np.clip(x, -_SINGLE_LIMIT, _SINGLE_LIMIT)
-    y = x * _ratio(_SINGLE_P, _SINGLE_Q, x * x)
+    y = np.asarray(x * _ratio(_SINGLE_P, _SINGLE_Q, x * x))
     return np.clip(y, -1, 1, out=y)
 
 

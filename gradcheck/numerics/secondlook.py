@@ -1,0 +1,134 @@
+"""A second look before a leaf is accused: with steps of the entry's own size.
+
+A direction moves all entries of a tensor by steps of its typical size. An entry a million times
+smaller, or one that a much steeper function follows, changes within such a step: the slope there
+is not its derivative. Cheap, for only what was accused is looked at.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.cotangents import rounding_of
+from gradcheck.numerics.differences import slope
+from gradcheck.numerics.directions import Forward
+from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
+from gradcheck.numerics.local import InputVerdict, OpLines, check_some
+from gradcheck.numerics.noise import Precision, measured_noise, scale_of
+from gradcheck.numerics.preflight import Point
+from gradcheck.numerics.verdict import RIGHT, UNSURE, WRONG
+
+NEAR = 0.1
+"""An estimate agrees with the analytic value when it lies within this share of the accuser's
+disagreement. Its own noise must be less than that too, or a wrong value would agree by chance."""
+ROUGH = 1e-3
+"""A result that jumps by this share of itself between neighbouring numbers has no derivative that
+differences could find."""
+MOST = 64
+"""More wrong entries than this are no matter of steps."""
+
+
+def acquit(point: Point, forward: Forward, found: EndToEnd, precision: Precision) -> list[str]:
+    """Take the faults out of `found` that do not stand a second look; why, in a sentence each."""
+    kept: list[LeafFault] = []
+    reasons: list[str] = []
+    rounding: dict[str, float] | None = None
+    for fault in found.faults:
+        gap = abs(fault.analytic - fault.numeric)
+        reason = None
+        if fault.index is not None:
+            reason = _at_own_scale(point, forward, fault, precision)
+        if reason is None:
+            rounding = rounding_of(point) if rounding is None else rounding
+            # Not a value that is right to some digits: lost digits are a fault of the backward.
+            if max(gap, abs(fault.analytic)) <= 20 * rounding[fault.name]:
+                reason = "its gradient is nothing but rounding"
+        if reason is None:
+            kept.append(fault)
+            continue
+        reasons.append(f"{fault.name} is undecided end to end: {reason}")
+        found.wrong = [n for n in found.wrong if n != fault.name]
+        for i, name in enumerate(found.names):
+            if name == fault.name:
+                found.outcome.state[i] = UNSURE
+    found.faults = kept
+    return reasons
+
+
+def _at_own_scale(
+    point: Point, forward: Forward, fault: LeafFault, precision: Precision
+) -> str | None:
+    """Whether the entry's slope is the analytic one at steps of its own size, or none can be told."""
+    x = point.values[fault.name].astype(np.float64)
+    assert fault.index is not None
+    value = float(x[fault.index])
+    own = abs(value) or scale_of(x)
+    # float32 leaves hold no finer step than their own spacing.
+    spacing = float(np.spacing(point.values[fault.name].dtype.type(value or own)))
+    exponents = range(4, 42, 2) if precision.double else range(4, 22)
+    steps = np.array([h for h in (own * 2.0**-k for k in exponents) if h >= 8 * spacing])
+    unit = np.zeros(x.shape)
+    unit[fault.index] = 1.0
+    analytic = float(gradient_of(point, fault.name)[fault.index])
+    gap = abs(analytic - fault.numeric)
+
+    def along(offsets: Array) -> Array:
+        return forward(fault.name, x + offsets.reshape(-1, *(1,) * x.ndim) * unit)
+
+    fine = along(4 * spacing * np.arange(1, 13))
+    noise = measured_noise(fine) if np.isfinite(fine).all() else 0.0
+    steps = steps[noise <= NEAR * gap * steps]
+    if steps.size:
+        values = along((steps[:, None] * np.array([1.0, -1.0, 2.0, -2.0])).reshape(-1))
+        v = values.reshape(-1, 4)
+        with np.errstate(all="ignore"):
+            narrow = slope([v[:, 0] - v[:, 1]], steps)
+            fourth = slope([v[:, 0] - v[:, 1], v[:, 2] - v[:, 3]], steps)
+            near = np.abs(np.stack([narrow, fourth]) - analytic).max(axis=0) <= NEAR * gap
+        if near.any():
+            return "steps of the size of the entry give the analytic value, larger ones do not"
+    size = float(np.sum(np.abs(point.weights * point.value)))
+    if noise > ROUGH * size:
+        return "the result jumps between neighbouring numbers"
+    return None
+
+
+def acquit_entries(verdict: InputVerdict, precision: Precision) -> None:
+    """The same for wrong entries of one input of an op: compare them again, each with steps of its
+    own size, and keep what agrees sharply. In place."""
+    outcome, lines = verdict.outcome, verdict.lines
+    wrong = outcome.wrong[:MOST]
+    if not isinstance(lines, OpLines) or not wrong.size:
+        return
+    own = np.abs(lines.x.reshape(-1))
+    usable = own[(own > 0) & np.isfinite(own)]
+    if not usable.size:
+        return
+    quantiles = np.quantile(usable, (0.5, 0.25, 0.75, 0.1, 0.9, 0.0))
+    # The last one is for waves so short that the usual steps go over whole numbers of them.
+    short = verdict.h0 * 2.0**-12
+    for level in (own, *(np.full(own.shape, q) for q in quantiles), short):
+        h0 = np.exp2(np.round(np.log2(np.where(level > 0, level, 1.0))))
+        for chosen in (wrong[:2], wrong[2:]):
+            other = np.abs(np.log2(h0 / verdict.h0)[chosen]) >= 2
+            if not _again(verdict, lines, chosen[other], h0, precision):
+                break
+        wrong = wrong[outcome.state[wrong] == WRONG]
+        if not wrong.size:
+            return
+
+
+def _again(
+    verdict: InputVerdict, lines: OpLines, chosen: Array, h0: Array, precision: Precision
+) -> bool:
+    """Whether any of the `chosen` entries is right with steps h0; those are noted so."""
+    if not chosen.size:
+        return False
+    outcome = verdict.outcome
+    again = check_some(lines, chosen, outcome.analytic, h0, precision)
+    gap = np.abs(outcome.numeric - outcome.analytic)[chosen]
+    right = (again.state == RIGHT) & (again.limit < NEAR * gap)
+    for field in ("numeric", "error", "limit", "state"):
+        getattr(outcome, field)[chosen[right]] = getattr(again, field)[right]
+    return bool(right.any())
