@@ -49,8 +49,8 @@ class OpLines:
 
     def noise(self) -> Array:
         """eps * |cotangent| * (|output| + typical output), in quadrature over the outputs that an
-        entry moved when it was first run (zero before)."""
-        return np.sqrt(np.maximum(self._noise, 0.0))
+        entry moved when it was first run (zero before). Never less than numbers can hold."""
+        return np.asarray(np.sqrt(np.maximum(self._noise, 0.0)) + np.finfo(np.float64).tiny)
 
     def __call__(self, offsets: tuple[float, ...], h: Array, active: Array) -> Array:
         out = np.zeros((len(offsets), self.size))
