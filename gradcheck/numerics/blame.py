@@ -11,7 +11,8 @@ from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.diagnose import diagnose
 from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
 from gradcheck.numerics.laws import Breach
-from gradcheck.numerics.local import InputVerdict, OpLines
+from gradcheck.numerics.local import InputVerdict
+from gradcheck.numerics.oplines import OpLines
 from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.verdict import KINK, WRONG
 from gradcheck.result import Finding

@@ -206,10 +206,8 @@ def check_calls(
     budget: float,
     figures: dict[str, Any],
 ) -> list[Finding]:
-    """Every op call: laws, then every entry of every input. One finding per faulty call.
-
-    figures: filled with what the report draws of the first wrong op.
-    """
+    """Every op call: laws, then every entry of every input. One finding per faulty call. figures:
+    filled with what the report draws of the first wrong op."""
     faults: list[tuple[float, Finding]] = []
     precision = Precision()
     seen: set[str] = set()

@@ -14,8 +14,9 @@ from gradcheck.numerics.cotangents import pulled, rounding_of
 from gradcheck.numerics.differences import slope
 from gradcheck.numerics.directions import Forward
 from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
-from gradcheck.numerics.local import InputVerdict, OpLines, check_some
+from gradcheck.numerics.local import InputVerdict
 from gradcheck.numerics.noise import Precision, measured_noise, scale_of
+from gradcheck.numerics.oplines import OpLines, check_some
 from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.verdict import RIGHT, UNSURE, WRONG
 
@@ -25,7 +26,10 @@ disagreement. Its own noise must be less than that too, or a wrong value would a
 ROUGH = 1e-3
 """A result that jumps by this share of itself between neighbouring numbers has no derivative that
 differences could find."""
-MOST = 64
+LOST = 1e-5
+"""A float64 gradient with more rounding than this share of it has lost its digits before the
+backward. With less the backward itself may have dropped them, by a detour through float32."""
+MOST = 2048
 """More wrong entries than this are no matter of steps."""
 
 
@@ -36,17 +40,15 @@ def acquit(point: Point, forward: Forward, found: EndToEnd, precision: Precision
     rounding: dict[str, float] | None = None
     for fault in found.faults:
         gap = abs(fault.analytic - fault.numeric)
-        reason = None
-        if fault.index is not None:
-            reason = _at_own_scale(point, forward, fault, precision)
+        reason = _settled(point, forward, found, fault, precision)
         if reason is None:
             rounding = _rounding(point) if rounding is None else rounding
             noise = rounding[fault.name]
-            if max(gap, abs(fault.analytic)) <= 20 * noise:
+            largest = float(np.max(np.abs(gradient_of(point, fault.name))))
+            if noise and max(gap, largest) <= 20 * noise:
                 reason = "its gradient is nothing but rounding"
-            elif not precision.double and gap <= 4 * noise:
-                # In float64 lost digits are a fault of the backward; float32 has lost them anyway.
-                reason = "rounding in its float32 gradient is as large as the disagreement"
+            elif 0 < gap <= 4 * noise and (not precision.double or noise > LOST * largest):
+                reason = "rounding in its gradient is as large as the disagreement"
         if reason is None:
             kept.append(fault)
             continue
@@ -82,45 +84,74 @@ def _rounding(point: Point) -> dict[str, float]:
     return found
 
 
-def _at_own_scale(
-    point: Point, forward: Forward, fault: LeafFault, precision: Precision
+def _settled(
+    point: Point, forward: Forward, found: EndToEnd, fault: LeafFault, precision: Precision
 ) -> str | None:
-    """Whether the entry's slope is the analytic one at steps of its own size, or none can be told."""
+    """Why the leaf cannot be accused: the entry that was blamed, and two directions that move every
+    entry in proportion to itself, must say so. None when it can."""
     x = point.values[fault.name].astype(np.float64)
-    assert fault.index is not None
-    value = float(x[fault.index])
-    own = abs(value) or scale_of(x)
-    # From the largest scale around (an entry much smaller than what it is added to vanishes in its
-    # rounding) down to the spacing of numbers near the entry; powers of two, to be exact.
-    top = max(own, *(scale_of(v) for v in point.values.values()))
-    spacing = float(np.spacing(point.values[fault.name].dtype.type(own)))
-    low = np.log2(2 * spacing)
-    steps = np.exp2(np.arange(np.round(np.log2(top)) - 4, low, -2.0 if precision.double else -1.0))
+    gradient = gradient_of(point, fault.name)
+    if fault.index is None or not np.any(gradient):
+        return None
+    own = np.abs(x)
+    least = own[own > 0].min(initial=np.inf)
+    own = np.exp2(np.round(np.log2(np.where(own > 0, own, least if least < np.inf else 1.0))))
     unit = np.zeros(x.shape)
-    unit[fault.index] = 1.0
-    analytic = float(gradient_of(point, fault.name)[fault.index])
-    gap = abs(analytic - fault.numeric)
+    unit[fault.index] = own[fault.index]
+    gap = abs(fault.analytic - fault.numeric) * float(own[fault.index])
+    reason = _along(point, forward, fault.name, unit, gap, precision)
+    if reason is None or x.size == 1:
+        return reason
+    outcome = found.outcome
+    chosen = [i for i in outcome.wrong if found.names[i] == fault.name]
+    with np.errstate(all="ignore"):
+        apart = np.abs(outcome.numeric - outcome.analytic)[chosen] / outcome.scale[chosen]
+    share = min(1.0, float(np.nanmin(apart, initial=1.0)))
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        direction = np.where(rng.random(x.shape) < 0.5, own, -own)
+        norm = float(np.sqrt(np.sum((gradient * direction) ** 2)))
+        if _along(point, forward, fault.name, direction, share * norm, precision) is None:
+            return None
+    return reason
 
-    def along(offsets: Array) -> Array:
-        return forward(fault.name, x + offsets.reshape(-1, *(1,) * x.ndim) * unit)
 
-    fine = along(4 * spacing * np.arange(1, 13))
-    noise = measured_noise(fine) if np.isfinite(fine).all() else 0.0
-    steps = steps[noise <= NEAR * gap * steps]
-    if steps.size:
-        values = along((steps[:, None] * np.array([1.0, -1.0, 2.0, -2.0])).reshape(-1))
-        v = values.reshape(-1, 4)
-        with np.errstate(all="ignore"):
-            narrow = slope([v[:, 0] - v[:, 1]], steps)
-            fourth = slope([v[:, 0] - v[:, 1], v[:, 2] - v[:, 3]], steps)
-            near = np.abs(np.stack([narrow, fourth]) - analytic).max(axis=0) <= NEAR * gap
-        if near.any():
-            return "steps of the size of the entry give the analytic value, larger ones do not"
-        moved = (fourth[-1] - fault.numeric) / (analytic - fault.numeric)
-        if not precision.double and moved > 3 * NEAR:
-            return "the result bends within the smallest step that float32 can resolve"
+def _along(
+    point: Point, forward: Forward, name: str, direction: Array, gap: float, precision: Precision
+) -> str | None:
+    """Whether the slope along `direction` is the analytic one for steps of some size, or none can
+    be told. gap: the disagreement that somebody found. direction: about as large as the entries."""
+    x = point.values[name].astype(np.float64)
+    analytic = float(np.sum(gradient_of(point, name) * direction))
+    eps = float(np.finfo(point.values[name].dtype).eps)
+    # From the largest scale around (an entry much smaller than what it is added to vanishes in its
+    # rounding) down to the spacing of numbers; powers of two, to be exact.
+    top = max(scale_of(v) for v in point.values.values()) / scale_of(direction)
+    first = float(np.round(np.log2(max(1.0, top)))) - 4
+    steps = np.exp2(np.arange(first, np.log2(2 * eps), -2.0 if precision.double else -1.0))
+
+    def at(offsets: Array) -> Array:
+        return forward(name, x + offsets.reshape(-1, *(1,) * x.ndim) * direction)
+
+    fine = at(4 * eps * np.arange(1, 13))
+    measured = measured_noise(fine) if np.isfinite(fine).all() else 0.0
     size = float(np.sum(np.abs(point.weights * point.value)))
-    if noise > ROUGH * size:
+    noise = max(measured, precision.data * size)
+    v = at((steps[:, None] * np.array([1.0, -1.0, 2.0, -2.0])).reshape(-1)).reshape(-1, 4)
+    usable = noise <= NEAR * gap * steps
+    with np.errstate(all="ignore"):
+        narrow = slope([v[:, 0] - v[:, 1]], steps)
+        fourth = slope([v[:, 0] - v[:, 1], v[:, 2] - v[:, 3]], steps)
+        apart = np.abs(np.stack([narrow, fourth]) - analytic).max(axis=0)
+    if (usable & (apart <= NEAR * gap)).any():
+        return "steps of the size of the entry give the analytic value, larger ones do not"
+    last = np.flatnonzero(usable & np.isfinite(fourth))
+    if not precision.double and last.size > 2:
+        before, after = (float(fourth[last[k]]) for k in (-3, -1))
+        if (after - before) / (analytic - before) > 3 * NEAR:
+            return "the result bends within the smallest step that float32 can resolve"
+    span = float(np.max(np.abs(v), where=np.isfinite(v), initial=size))
+    if measured > ROUGH * span:
         return "the result jumps between neighbouring numbers"
     return None
 
