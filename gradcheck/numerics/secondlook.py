@@ -27,8 +27,8 @@ ROUGH = 1e-3
 """A result that jumps by this share of itself between neighbouring numbers has no derivative that
 differences could find."""
 LOST = 1e-5
-"""A float64 gradient with more rounding than this share of it has lost its digits before the
-backward. With less the backward itself may have dropped them, by a detour through float32."""
+"""A float64 gradient with more rounding than this share of it is ill-conditioned. With less, the
+backward itself may drop digits, by a detour through float32: that stays a fault."""
 MOST = 2048
 """More wrong entries than this are no matter of steps."""
 
@@ -37,18 +37,13 @@ def acquit(point: Point, forward: Forward, found: EndToEnd, precision: Precision
     """Take the faults out of `found` that do not stand a second look; why, in a sentence each."""
     kept: list[LeafFault] = []
     reasons: list[str] = []
-    rounding: dict[str, float] | None = None
+    noises: tuple[dict[str, float], dict[str, float]] | None = None
     for fault in found.faults:
-        gap = abs(fault.analytic - fault.numeric)
         reason = _settled(point, forward, found, fault, precision)
         if reason is None:
-            rounding = _rounding(point) if rounding is None else rounding
-            noise = rounding[fault.name]
-            largest = float(np.max(np.abs(gradient_of(point, fault.name))))
-            if noise and max(gap, largest) <= 20 * noise:
-                reason = "its gradient is nothing but rounding"
-            elif 0 < gap <= 4 * noise and (not precision.double or noise > LOST * largest):
-                reason = "rounding in its gradient is as large as the disagreement"
+            noises = noises or (rounding_of(point), _conditioning(point))
+            noise = max(n[fault.name] for n in noises)
+            reason = _drowned(point, fault, noise, precision)
         if reason is None:
             kept.append(fault)
             continue
@@ -61,11 +56,21 @@ def acquit(point: Point, forward: Forward, found: EndToEnd, precision: Precision
     return reasons
 
 
-def _rounding(point: Point) -> dict[str, float]:
-    """What rounding does to the gradients: that of the cotangent, and that of the values, which are
-    moved by a few units in the last place."""
+def _drowned(point: Point, fault: LeafFault, noise: float, precision: Precision) -> str | None:
+    """Whether the measured rounding in the gradient explains the disagreement."""
+    gap = abs(fault.analytic - fault.numeric)
+    largest = float(np.max(np.abs(gradient_of(point, fault.name))))
+    if noise and max(gap, largest) <= 20 * noise:
+        return "its gradient is nothing but rounding"
+    if 0 < gap <= 4 * noise and (not precision.double or noise > LOST * largest):
+        return "rounding in its gradient is as large as the disagreement"
+    return None
+
+
+def _conditioning(point: Point) -> dict[str, float]:
+    """How much each leaf's gradient changes when all values move by a few units in the last place."""
     subject = point.subject
-    found = rounding_of(point)
+    found = dict.fromkeys(point.values, 0.0)
     rng = np.random.default_rng(0)
     try:
         for _ in range(3):
@@ -168,9 +173,11 @@ def acquit_entries(verdict: InputVerdict, precision: Precision) -> None:
     if not usable.size:
         return
     quantiles = np.quantile(usable, (0.5, 0.25, 0.75, 0.1, 0.9, 0.0))
+    rows = np.median(np.abs(np.atleast_1d(lines.x)), axis=-1, keepdims=True)
+    row = np.broadcast_to(rows, np.atleast_1d(lines.x).shape).reshape(-1)
     # The last one is for waves so short that the usual steps go over whole numbers of them.
     short = verdict.h0 * 2.0**-12
-    for level in (own, *(np.full(own.shape, q) for q in quantiles), short):
+    for level in (own, row, *(np.full(own.shape, q) for q in (1.0, *quantiles)), short):
         h0 = np.exp2(np.round(np.log2(np.where(level > 0, level, 1.0))))
         for chosen in (wrong[:2], wrong[2:]):
             other = np.abs(np.log2(h0 / verdict.h0)[chosen]) >= 2
