@@ -5,8 +5,8 @@
     python benchmarks/gradient.py --json figures.json
 
 Every contestant runs in a process of its own, one after the other: idle threads of one library spin
-against another's. A peer that is not installed is left out, with the reason. The model is a transformer of 26,752
-parameters: 2 layers, width 32, 4 heads, vocabulary 16, sequence 8, batch 2.
+against another's. A peer that is not installed is left out, with the reason. The model is a
+transformer of 26,752 parameters: 2 layers, width 32, 4 heads, vocabulary 16, sequence 8, batch 2.
 """
 
 from __future__ import annotations

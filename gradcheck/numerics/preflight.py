@@ -93,6 +93,14 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             message=f"the result of {where} has dtype {value.dtype}; it must be floating to have "
             "a gradient",
         )
+    if not value.size:
+        return Finding(
+            code="empty",
+            message=f"the result of {where} has shape {tuple(value.shape)}: there is nothing to "
+            "differentiate",
+            advice="give the case an input with at least one entry",
+            data={"shape": list(value.shape)},
+        )
     if scalar and value.size != 1:
         return Finding(
             code="not_scalar",

@@ -68,7 +68,7 @@ def _drowned(point: Point, fault: LeafFault, noise: float, precision: Precision)
 
 
 def _conditioning(point: Point) -> dict[str, float]:
-    """How much each leaf's gradient changes when all values move by a few units in the last place."""
+    """How much the gradient of each leaf changes when all values move by their last digits."""
     subject = point.subject
     found = dict.fromkeys(point.values, 0.0)
     rng = np.random.default_rng(0)
