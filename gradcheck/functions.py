@@ -105,7 +105,7 @@ def check_gradients(
 
     A model is copied first: the caller's own is not touched. Never raises for a wrong gradient:
     look at `result.outcome` ('passed' or 'failed'), `result.findings`, `result.measurements`.
-    Raises TypeError and ValueError for arguments that make no sense, and whatever `fn` itself raises.
+    Raises TypeError or ValueError for arguments that make no sense, and what `fn` itself raises.
     """
     chosen = arguments.options(options)
     arguments.callables(fn, loss)
@@ -162,8 +162,8 @@ def _backward_failed(crashed: Finding) -> Finding:
         where=None,
         lines=(),
         message=f"the forward runs and the backward does not: {crashed.message}",
-        advice="stay with the framework's own operations from the inputs to the result: no numpy, no "
-        "detach, no tensor rebuilt from .data",
+        advice="stay with the framework's own operations from the inputs to the result: no numpy, "
+        "no detach, no tensor rebuilt from .data",
     )
 
 

@@ -213,7 +213,7 @@ def end_to_end(point: Point, found: EndToEnd, *, local: bool) -> list[Finding]:
 def _leaf(point: Point, found: EndToEnd, fault: LeafFault, *, local: bool, first: bool) -> Finding:
     lines = [
         f"analytic {fault.analytic:.9g}, numeric {fault.numeric:.9g}, relative error "
-        f"{fault.relative:.3g}"
+        f"{fault.relative:.3g}{_in_bars(found, fault.name)}"
     ]
     advice = None
     if first:
@@ -256,6 +256,17 @@ def _leaf(point: Point, found: EndToEnd, fault: LeafFault, *, local: bool, first
         lines=tuple(lines),
         advice=advice,
     )
+
+
+def _in_bars(found: EndToEnd, name: str) -> str:
+    """How far the slope along the failing direction is off, in units of its measured noise."""
+    outcome = found.outcome
+    chosen = [i for i in outcome.wrong if found.names[i] == name]
+    if not chosen:
+        return ""
+    i = chosen[0]
+    bars = abs(outcome.analytic[i] - outcome.numeric[i]) / max(float(outcome.error[i]), 1e-300)
+    return f" (along a direction through the tensor {bars:.2g} error bars)"
 
 
 def with_consequences(finding: Finding, wrong: list[str], total: int) -> Finding:

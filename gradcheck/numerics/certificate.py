@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,8 @@ class Certificate:
     """Counts over one or more points (a declared case and its variants).
 
     smallest_seen: the smallest relative error that would have been noticed in any single entry of
-    median size or above of any tensor: the worst such tensor counts.
+    median size or above of any input of any op: the worst such input counts. seen_outside: the same
+    for entries of leaves and for errors that arise outside every op, seen end to end only.
     """
 
     entries: int = 0
@@ -32,6 +34,7 @@ class Certificate:
     worst: float = 0.0
     worst_where: str = ""
     smallest_seen: float = 0.0
+    seen_outside: float = 0.0
     replayed: bool = False
     exhaustive: bool = False
     complex_error: float | None = None
@@ -53,7 +56,8 @@ class Certificate:
             f"{verdict.call.name}({verdict.input_name})",
         )
 
-    def add_end_to_end(self, found: EndToEnd, entries: int) -> None:
+    def add_end_to_end(self, found: EndToEnd, entries: int, medians: Mapping[str, float]) -> None:
+        """entries: of all trainable leaves. medians: size of the median entry of each gradient."""
         self.evaluations += found.evaluations
         self.leaves += len(set(found.names))
         self.leaf_entries += entries
@@ -65,6 +69,16 @@ class Certificate:
         if good.any() and float(gaps[good].max()) > self.worst:
             i = int(np.argmax(np.where(good, gaps, -1)))
             self.worst, self.worst_where = float(gaps[i]), found.names[i]
+        for name in dict.fromkeys(found.names):
+            if not medians.get(name):
+                continue  # a gradient of zeros has no relative error
+            limits = [
+                float(found.outcome.limit[i])
+                for i, other in enumerate(found.names)
+                if other == name and found.outcome.state[i] == RIGHT
+            ]
+            if limits:  # no entry of a direction is smaller than a half
+                self.seen_outside = max(self.seen_outside, min(limits) / (0.5 * medians[name]))
 
     def _states(self, state: Any) -> None:
         self.kinks += int((state == KINK).sum())
@@ -99,7 +113,8 @@ class Certificate:
             "evaluations": self.evaluations,
             "worst_relative_error": self.worst,
             "worst_at": self.worst_where,
-            "smallest_error_seen": self.smallest_seen,
+            "smallest_error_seen": self.smallest_seen or None,
+            "smallest_error_end_to_end": self.seen_outside or None,
             "replayed": self.replayed,
             "exhaustive": self.exhaustive,
         }

@@ -118,7 +118,8 @@ def _examine(
             done.figures["heatmap"] = {n: heatmap(v, point.values[n]) for n, v in verdicts.items()}
         if method == "complex":
             _complex(done, point, replay, rng, found, exhaustive)
-    done.certificate.add_end_to_end(found, sum(point.values[n].size for n in point.trainable))
+    count = sum(point.values[n].size for n in point.trainable)
+    done.certificate.add_end_to_end(found, count, point.medians())
     if faults:
         done.findings[0] = blame.with_consequences(
             done.findings[0], found.wrong, len(point.trainable)

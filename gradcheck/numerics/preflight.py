@@ -39,6 +39,11 @@ class Point:
         leaves = self.subject.leaves
         return [n for n in self.values if self.subject.framework.trainable(leaves[n])]
 
+    def medians(self) -> dict[str, float]:
+        """Size of the median entry of each gradient, entries of zero left out."""
+        sizes = {n: np.abs(g[g != 0]) for n, g in self.analytic.items() if g is not None}
+        return {n: float(np.median(v)) for n, v in sizes.items() if v.size}
+
 
 def move_off(subject: Subject, rng: np.random.Generator) -> None:
     """Perturb the parameters: a bias of 0 and a scale of 1 hide errors in their own gradients and
