@@ -52,7 +52,7 @@ def seconds_of(job: Callable[[], Any], repeat: int = 2) -> tuple[float, Any]:
 
 def main() -> None:
     name, job, *args = sys.argv[1:]
-    module = {"gradcheck": "with_gradcheck", "jax": "with_jax"}.get(name, "with_torch")
+    module = f"with_{name.partition('_')[0]}"  # torch_slow and torch_fast share one
     contestant = importlib.import_module(module)
     if module == "with_torch":
         contestant.FAST = name == "torch_fast"

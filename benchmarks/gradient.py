@@ -1,12 +1,12 @@
-"""What the gradient check sees, and what it costs, against torch and jax.
+"""What the gradient check sees, and what it costs, against torch, jax and MyGrad.
 
     python benchmarks/gradient.py                 # everything, as tables
     python benchmarks/gradient.py --only speed    # one part: seen, alarms, speed, large, scaling
     python benchmarks/gradient.py --json figures.json
 
 Every contestant runs in a process of its own, one after the other: idle threads of one library spin
-against another's. Peers that are not installed are left out. The model is a transformer of 26,752
-parameters: 2 layers, width 32, 4 heads, vocabulary 16, sequence 8, batch 2.
+against another's. A peer that is not installed is left out, with the reason. The model is a
+transformer of 26,752 parameters: 2 layers, width 32, 4 heads, vocabulary 16, sequence 8, batch 2.
 """
 
 from __future__ import annotations
@@ -45,31 +45,42 @@ def table(title: str, head: list[str], rows: list[list[str]]) -> None:
 
 
 def number(value: Any) -> str:
-    if isinstance(value, dict):
-        return "not installed"
     return "none" if value is None else f"{value:.3g}"
 
 
 def seen(figures: dict[str, Any]) -> None:
+    """The smallest error each contestant sees; why one has no figure stands below the table."""
     subjects = ("sin", "softmax", "mean", "transformer")
-    names = ("gradcheck", "torch_slow", "torch_fast", "jax")
-    rows = []
+    names = ("gradcheck", "torch_slow", "torch_fast", "jax", "mygrad")
+    rows, reasons, outside = [], [], {}
     for name in names:
         cells = [name]
         for subject in subjects:
-            if name == "jax" and subject == "transformer":
-                cells.append("not run")
-                continue
             found = contestant(name, "seen", subject)
-            value = found if "missing" in found else found["smallest"]
             figures[f"seen {name} {subject}"] = found
-            cells.append(number(value))
+            absent = next((k for k in ("missing", "not run") if k in found), None)
+            if absent is None:
+                cells.append(number(found["smallest"]))
+                outside.update(found.get("outside any op", {}))
+                continue
+            cells.append("not run")
+            reason = f"{name}: {found[absent]}"
+            if reason not in reasons:
+                reasons.append(reason)
         rows.append(cells)
     table(
         "Smallest relative error seen in every sampled entry of median size or above (must 1e-6)",
         ["", *subjects],
         rows,
     )
+    for reason in reasons:
+        print("  not run,", reason)
+    if outside:
+        table(
+            "gradcheck, transformer: smallest error seen that arises outside every op (end to end)",
+            ["tensor", "entries", "seen"],
+            [[n, str(o["entries"]), number(o["smallest"])] for n, o in outside.items()],
+        )
 
 
 def alarms(figures: dict[str, Any], count: int) -> None:

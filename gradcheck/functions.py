@@ -8,18 +8,18 @@ print(result.outcome, result.findings)
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from gradcheck import arguments
 from gradcheck.case import Case
 from gradcheck.checks.gradient import settings_of
-from gradcheck.checks.gradient_options import GradientOptions
+from gradcheck.crash import crash
 from gradcheck.frameworks.protocol import Array, Framework, Leaf, Output
 from gradcheck.numerics.examine import examine
 from gradcheck.registry import Registry
-from gradcheck.result import Result
+from gradcheck.result import Finding, Result
 from gradcheck.subject import Subject
 
 
@@ -108,17 +108,20 @@ def check_gradients(
 
     A model is copied first: the caller's own is not touched. Never raises for a wrong gradient:
     look at `result.outcome` ('passed' or 'failed'), `result.findings`, `result.measurements`.
-    Raises ValueError for unknown options, and whatever `fn` itself raises.
+    Raises TypeError or ValueError for arguments that make no sense, and what `fn` itself raises.
     """
-    chosen = GradientOptions.model_validate(options)
+    chosen = arguments.options(options)
+    arguments.callables(fn, loss)
     adapter = _framework(framework, fn, inputs)
-    arrays = {f"input{i}": _array(adapter, value) for i, value in enumerate(inputs)}
+    arrays = {f"input{i}": arguments.array(adapter, v, i) for i, v in enumerate(inputs)}
     model = copy.deepcopy(fn) if _is_model(adapter, fn) else None
     call = model if model is not None else fn
 
     def run(*tensors: Leaf) -> Output:
         output = call(*tensors)
-        return output if loss is None else loss(output)
+        if loss is None:
+            return arguments.one_tensor(output, _name(fn))
+        return arguments.one_tensor(loss(output), "loss")
 
     subject = FunctionSubject(
         run,
@@ -130,18 +133,40 @@ def check_gradients(
         dtype=adapter.precision.data,
         name=_name(fn),
     )
-    done = examine(
-        subject,
-        seed=seed,
-        budget=chosen.budget,
-        scalar=loss is not None,
-        **settings_of(chosen),
-    )
+    if not subject.leaves:
+        raise ValueError(arguments.nothing_to_check(fn, inputs))
+    try:
+        done = examine(
+            subject,
+            seed=seed,
+            budget=chosen.budget,
+            scalar=loss is not None,
+            **settings_of(chosen),
+        )
+    except Exception as error:
+        subject.forward()  # what `fn` itself raises is raised as it is
+        finding = crash(error, subject.case)
+        if finding is None:
+            raise  # gradcheck's own
+        return Result(findings=(_backward_failed(finding),))
     return Result(
         findings=tuple(done.findings),
         measurements=done.certificate.measurements(),
         notes=tuple(done.notes),
         figures=done.figures,
+    )
+
+
+def _backward_failed(crashed: Finding) -> Finding:
+    """The forward runs, so it was the backward that raised."""
+    return dataclasses.replace(
+        crashed,
+        code="backward_failed",
+        where=None,
+        lines=(),
+        message=f"the forward runs and the backward does not: {crashed.message}",
+        advice="stay with the framework's own operations from the inputs to the result: no numpy, "
+        "no detach, no tensor rebuilt from .data",
     )
 
 
@@ -163,14 +188,6 @@ def _is_model(adapter: Framework, fn: Any) -> bool:
     if isinstance(fn, type) or hasattr(fn, "__code__"):
         return False
     return bool(adapter.named_parameters(fn))
-
-
-def _array(adapter: Framework, value: Any) -> Array:
-    if isinstance(value, np.ndarray):
-        return value
-    if isinstance(value, (int, float, bool, list, tuple, np.generic)):
-        return np.asarray(value)
-    return np.asarray(adapter.get(value))
 
 
 def _name(fn: Any) -> str:

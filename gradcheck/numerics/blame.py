@@ -12,7 +12,8 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.breach import Breach
 from gradcheck.numerics.diagnose import diagnose
-from gradcheck.numerics.local import InputVerdict, OpLines
+from gradcheck.numerics.local import InputVerdict
+from gradcheck.numerics.oplines import OpLines
 from gradcheck.numerics.replay import Move
 from gradcheck.numerics.verdict import KINK, WRONG
 from gradcheck.result import Finding
@@ -222,7 +223,12 @@ def _leaf(
     name = fault["name"]
     index = None if fault["index"] is None else tuple(fault["index"])
     analytic, numeric, relative = (float(fault[k]) for k in ("analytic", "numeric", "relative"))
-    lines = [f"analytic {analytic:.9g}, numeric {numeric:.9g}, relative error {relative:.3g}"]
+    in_bars = ""
+    if fault["bars"] is not None:
+        in_bars = f" (along a direction through the tensor {fault['bars']:.2g} error bars)"
+    lines = [
+        f"analytic {analytic:.9g}, numeric {numeric:.9g}, relative error {relative:.3g}{in_bars}"
+    ]
     advice = None
     if first:
         if len(wrong) > 1:

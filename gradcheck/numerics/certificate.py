@@ -19,7 +19,8 @@ class Certificate:
     """Counts over one or more points (a declared case and its variants).
 
     smallest_seen: the smallest relative error that would have been noticed in any single entry of
-    median size or above of any tensor: the worst such tensor counts.
+    median size or above of any input of any op: the worst such input counts. seen_outside: the same
+    for entries of leaves and for errors that arise outside every op, seen end to end only.
     """
 
     entries: int = 0
@@ -34,6 +35,7 @@ class Certificate:
     worst: float = 0.0
     worst_where: str = ""
     smallest_seen: float = 0.0
+    seen_outside: float = 0.0
     replayed: bool = False
     exhaustive: bool = False
     complex_error: float | None = None
@@ -63,6 +65,7 @@ class Certificate:
             self.replayed = self.replayed or e["replayed"]
             self.undecided_directions += e["undecided"]
             self._worse(float(e["worst"]), e["worst_at"])
+            self.seen_outside = max(self.seen_outside, float(e["smallest_seen"]))
 
     @classmethod
     def merged(cls, told: Sequence[Mapping[str, Any]]) -> Certificate:
@@ -112,7 +115,8 @@ class Certificate:
             "evaluations": self.evaluations,
             "worst_relative_error": self.worst,
             "worst_at": self.worst_where,
-            "smallest_error_seen": self.smallest_seen,
+            "smallest_error_seen": self.smallest_seen or None,
+            "smallest_error_end_to_end": self.seen_outside or None,
             "replayed": self.replayed,
             "exhaustive": self.exhaustive,
         }

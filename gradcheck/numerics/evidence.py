@@ -23,7 +23,8 @@ def nothing(names: Sequence[str]) -> EndToEnd:
 def seen(point: Point, found: EndToEnd) -> Json:
     """Directions through leaves. wrong: [leaf, relative error, place of the leaf], worst first.
 
-    limits: by direction the smallest relative error that would have been noticed.
+    limits: by direction the smallest relative error that would have been noticed. smallest_seen:
+    the same for an error in a single entry of median size, in the leaf where it is largest.
     """
     outcome = found.outcome
     relative = outcome.relative()
@@ -43,6 +44,7 @@ def seen(point: Point, found: EndToEnd) -> Json:
         "worst": 0.0 if worst is None else float(gaps[worst]),
         "worst_at": "" if worst is None else found.names[worst],
         "limits": limits.tolist(),
+        "smallest_seen": _smallest_seen(point, found),
         "replayed": found.replayed,
     }
 
@@ -61,11 +63,36 @@ def evidence_of(
             "numeric": fault.numeric,
             "relative": fault.relative,
             "missing": fault.missing,
+            "bars": _bars(found, fault.name),
             "drawn": fault.drawn,
             **_diagnosis(point, fault),
         }
         for fault in found.faults
     ]
+
+
+def _smallest_seen(point: Point, found: EndToEnd) -> float:
+    outcome, medians = found.outcome, point.medians()
+    worst = 0.0
+    for name in dict.fromkeys(found.names):
+        limits = [
+            float(outcome.limit[i])
+            for i, other in enumerate(found.names)
+            if other == name and outcome.state[i] == RIGHT
+        ]
+        if limits and medians.get(name):  # a gradient of zeros has no relative error
+            worst = max(worst, min(limits) / (0.5 * medians[name]))  # no entry moves by less
+    return worst
+
+
+def _bars(found: EndToEnd, name: str) -> float | None:
+    """How far the slope along the failing direction is off, in units of its measured noise."""
+    outcome = found.outcome
+    chosen = [i for i in outcome.wrong if found.names[i] == name]
+    if not chosen:
+        return None
+    i = chosen[0]
+    return float(abs(outcome.analytic[i] - outcome.numeric[i]) / max(outcome.error[i], 1e-300))
 
 
 def _diagnosis(point: Point, fault: LeafFault) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from gradcheck.numerics.merge import Examination, Part, merged
 from gradcheck.numerics.noise import Precision, scale_of
 from gradcheck.numerics.preflight import Point, prepare
 from gradcheck.numerics.replay import Replay
+from gradcheck.numerics.secondlook import acquit
 from gradcheck.numerics.secondorder import SecondOrder, check_second_order
 from gradcheck.numerics.verdict import RIGHT
 from gradcheck.result import Finding, Json, plain
@@ -116,6 +117,8 @@ class Look:
         faulty = bool(local.faults)
         forward = make_forward(point, replay, self.rng(14), precision)
         found = self.along(point, forward, precision, settle=not faulty, only=self.own(point))
+        if not faulty and found.faults:
+            part["notes"] = [*part["notes"], *acquit(point, forward, found, precision)]
         part["quick" if faulty else "ends"] = seen(point, found)
         if not faulty:
             if not shard.whole and (found.outcome.state != RIGHT).any():

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, OpCall, Output
+from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.cotangents import scaled_cotangent
 from gradcheck.numerics.local import signed
 from gradcheck.numerics.noise import scale_of
 from gradcheck.numerics.wholeop import whole_op
@@ -38,6 +39,11 @@ class Point:
     def trainable(self) -> list[str]:
         leaves = self.subject.leaves
         return [n for n in self.values if self.subject.framework.trainable(leaves[n])]
+
+    def medians(self) -> dict[str, float]:
+        """Size of the median entry of each gradient, entries of zero left out."""
+        sizes = {n: np.abs(g[g != 0]) for n, g in self.analytic.items() if g is not None}
+        return {n: float(np.median(v)) for n, v in sizes.items() if v.size}
 
 
 def move_off(subject: Subject, rng: np.random.Generator) -> None:
@@ -93,6 +99,14 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             message=f"the result of {where} has dtype {value.dtype}; it must be floating to have "
             "a gradient",
         )
+    if not value.size:
+        return Finding(
+            code="empty",
+            message=f"the result of {where} has shape {tuple(value.shape)}: there is nothing to "
+            "differentiate",
+            advice="give the case an input with at least one entry",
+            data={"shape": list(value.shape)},
+        )
     if scalar and value.size != 1:
         return Finding(
             code="not_scalar",
@@ -100,8 +114,6 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             advice="reduce it: .mean() or .sum(), or a loss with reduction='mean'",
             data={"shape": list(value.shape)},
         )
-    if not value.size:
-        return _empty(f"the result of {where}", value)
     if not np.isfinite(value).all():
         return _not_finite(f"the result of {where}", value, None, "in the forward pass")
     changed = _moved(subject, before)
@@ -148,7 +160,7 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
     changing = _not_deterministic(where, value, np.asarray(subject.value(output)))
     if changing is not None:
         return changing
-    _scaled_cotangent(point, output, scalar)
+    scaled_cotangent(point, output, scalar)
     return point
 
 
@@ -165,66 +177,6 @@ def _not_deterministic(where: str, value: Array, again: Array) -> Finding | None
         "(training: false)",
         data={"difference": gap},
     )
-
-
-def _scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
-    """backward(-2.5 g) must give -2.5 times backward(g), whatever the framework does in between.
-
-    output: of a forward of its own.
-    """
-    subject = point.subject
-    factor = -2.5 * 2.0**20  # more than any threshold at which gradients are clipped
-    kind = point.dtype
-    subject.zero_grad()
-    try:
-        subject.backward(output, (factor * point.weights).astype(kind))
-    except Exception as error:
-        if not scalar:
-            raise
-        point.notes.append(
-            f"the cotangent was always 1: backward takes no other ({type(error).__name__})"
-        )
-        return
-    again = subject.grads()
-    # What is truly zero (a bias before a batch norm) is rounding of the size of the others.
-    largest = max(
-        (float(np.abs(g).max()) for g in point.analytic.values() if g is not None and g.size),
-        default=0.0,
-    )
-    for name, first in point.analytic.items():
-        second = again[name]
-        if first is None or second is None:
-            continue
-        expected = factor * first.astype(np.float64)
-        # A float64 gradient that came through a float32 result is as coarse as that.
-        eps = max(float(np.finfo(d).eps) for d in (first.dtype, kind) if d.kind == "f")
-        size = float(np.max(np.abs(expected))) if expected.size else 0.0
-        apart = np.abs(second - expected)
-        # Rounding of terms that cancelled (a saturated softmax) is no answer to the cotangent.
-        rounding = 1e3 * eps * float(np.max(np.abs(point.weights * point.value), initial=0.0))
-        # A probability less one is the rounding of numbers of about 1.
-        unit = float(np.abs(point.weights).max()) * min(1.0, scale_of(point.values[name])) ** 2
-        apart_from_size = 1e3 * eps * largest + 64 * eps * unit
-        apart_from_size += rounding / scale_of(point.values[name])
-        slack = max(1e-9, 1e3 * eps) * size + abs(factor) * apart_from_size
-        if not apart.size or not (apart > slack).any():
-            continue
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
-        point.findings.append(
-            Finding(
-                code="not_linear",
-                parameter=name,
-                index=index,
-                analytic=float(second[index]),
-                numeric=float(expected[index]),
-                message=f"backward is not linear: with the cotangent times {factor:.3g} the "
-                f"gradient of {name}{list(index)} is {second[index]:.6g}, "
-                f"not {expected[index]:.6g}",
-                advice="a backward multiplies its cotangent by the Jacobian and does nothing else "
-                "to it: no relu, abs, sign, clip or normalisation",
-            )
-        )
-        return
 
 
 def _moved(subject: Subject, before: dict[str, Array]) -> list[str]:

@@ -29,6 +29,8 @@ AGREE = 0.2
 """Two estimates agree when they differ by at most this share of the disagreement."""
 SHARP = 0.05
 """An estimate that accuses has an error bar of at most this share of itself."""
+QUIET = 64.0
+"""An error bar of at most this many roundings (over the step) holds nothing but rounding."""
 CLEAR = 1e-4
 """A relative disagreement above this needs two agreeing steps, a smaller one three."""
 
@@ -155,8 +157,10 @@ def compare(
             numeric[chosen], error[chosen] = best[better], bar[better]
             gap = np.abs(best - analytic[active])
             # An estimate must be sharp to accuse: a function that wiggles between the points gives
-            # estimates near zero with error bars of their own size.
-            sharp = (bar < SHARP * np.abs(best)) | (bar < dark * gap)
+            # estimates near zero with error bars of their own size. Next to an analytic slope that
+            # is far larger, a bar of any size looks small: there it must be rounding and no more.
+            fog = QUIET * noise[active] / ha + analytic_rounding[active]
+            sharp = (bar < SHARP * np.abs(best)) | ((bar < dark * gap) & (bar <= fog))
             suspect = sharp & (gap > sure * bar) & (gap > 2 * target[active])
             apart = np.abs(best - witness[active])
             # Near a jump the estimates grow like 1/h and all lie far from the analytic slope: they

@@ -41,14 +41,14 @@ class PyTorch:
     def named_parameters(self, model: Any) -> dict[str, Tensor]:
         """Parameters, and plain tensors that require a gradient, wherever they hang.
 
-        A plain tensor without `requires_grad` is a constant: masks and tables are kept that way.
+        A plain tensor without `requires_grad` is a constant: masks and tables are kept that way. A
+        Parameter of whole numbers is named too, for the check to say that it has no gradient.
         """
         buffers = {id(b) for b in self.named_buffers(model).values()}
         return {
             name: leaf
             for name, leaf in walk_leaves(model, torch.Tensor)
             if id(leaf) not in buffers
-            and leaf.is_floating_point()
             and leaf.is_leaf
             and (leaf.requires_grad or isinstance(leaf, torch.nn.Parameter))
         }

@@ -63,6 +63,88 @@ def test_errors_of_the_function_are_its_own():
         gradcheck.check_gradients(broken, X)
 
 
+ARGUMENTS = {
+    "a class": ((nn.Linear, X), {}, "Linear is a class"),
+    "no function": ((3, X), {}, "must be a function or a model, not an int"),
+    "a name of a loss": ((nn.Linear(3, 2), X), {"loss": "mse"}, "loss must be a function"),
+    "a text": ((lambda x: x, "abc"), {}, "input 0 is a str"),
+    "nothing": ((lambda x: x, None), {}, "input 0 is None"),
+    "a ragged list": ((lambda x: x, [[1.0], [2.0, 3.0]]), {}, "input 0 is a list"),
+    "complex numbers": ((lambda x: x, X * 1j), {}, "no array of real numbers"),
+    "whole numbers only": ((lambda x: x.sum(), np.arange(3)), {}, "Pass 1.0 instead of 1"),
+    "no input at all": ((lambda: Tensor(1.0),), {}, "no input and no parameter"),
+    "a tuple returned": ((lambda x: (x, x), X), {}, "returns a tuple; it must return one tensor"),
+    "nothing returned": ((lambda x: None, X), {}, "returns None"),
+    "a misspelt option": ((lambda x: x, X), {"exhaustiv": True}, "did you mean 'exhaustive'"),
+    "a misspelt framework": ((lambda x: x, X), {"framework": "pytroch"}, "did you mean 'pytorch'"),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_an_argument_that_makes_no_sense_gets_a_sentence(name):
+    given, options, text = ARGUMENTS[name]
+    with pytest.raises((TypeError, ValueError, LookupError)) as raised:
+        gradcheck.check_gradients(*given, **options)
+    assert text in str(raised.value)
+
+
+def test_a_graph_that_is_cut_is_a_finding():
+    result = gradcheck.check_gradients(lambda x: Tensor(np.tanh(x.data)), X)
+    assert [f.code for f in result.findings] == ["backward_failed"]
+    assert "without a graph" in result.findings[0].message
+
+
+def test_an_empty_result_is_a_finding():
+    result = gradcheck.check_gradients(lambda x: x * 2, np.zeros((0, 3)))
+    assert [f.code for f in result.findings] == ["empty"]
+
+
+BAD_IN_TORCH = {
+    "int": "integer_parameter",
+    "mutates": "mutates",
+    "nan": "not_finite",
+    "nan behind": "not_finite",
+    "random": "not_deterministic",
+    "state": "not_deterministic",
+    "cut": "backward_failed",
+    "matrix": "not_scalar",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_IN_TORCH)
+def test_bad_input_is_named_in_torch_too(kind):
+    torch = pytest.importorskip("torch")
+
+    class Bad(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(3, 2)
+            self.calls = 0
+            if kind == "int":
+                self.table = torch.nn.Parameter(torch.arange(2), requires_grad=False)
+
+        def forward(self, x):
+            self.calls += 1
+            if kind == "mutates":
+                with torch.no_grad():
+                    self.layer.weight.mul_(0.9)
+            y = self.layer(x)
+            if kind == "nan":
+                y = (-y.square()).log()
+            elif kind == "nan behind":
+                y = (y * 0).abs().sqrt()
+            elif kind == "random":
+                y = y * np.random.default_rng().random()
+            elif kind == "state":
+                y = y * self.calls
+            elif kind == "cut":
+                y = y.detach()
+            return y if kind == "matrix" else y.sum()
+
+    result = gradcheck.check_gradients(Bad(), torch.tensor(X), loss=lambda y: y)
+    assert [f.code for f in result.findings] == [BAD_IN_TORCH[kind]]
+
+
 def test_torch_functions_and_modules():
     torch = pytest.importorskip("torch")
     x = torch.tensor(X)

@@ -5,6 +5,11 @@ the error function", Mathematics of Computation 23 (1969), with the coefficients
 for |x| <= 0.46875, and one for erfc(x) = e^(-x²) R(x) beyond.
 
 In single precision: x R(x²), fitted on |x| <= 3.95 to the smallest largest relative error (2e-8).
+
+Of complex numbers: the series of H. E. Salzer, "Formulas for calculating the error function of a
+complex variable", Mathematical Tables and Other Aids to Computation 5 (1951); also Abramowitz and
+Stegun 7.1.29. Its own error is about 1e-16 |erf z|, and the imaginary part keeps its digits however
+small Im z is, which complex-step derivatives need.
 """
 
 from __future__ import annotations
@@ -60,6 +65,7 @@ _LARGE_Q = (
 )
 
 
+_HIGHEST = 16.0  # |Im z| up to which no term of the series overflows
 _SINGLE_LIMIT = 3.95  # erf(x) rounds to 1 in float32 beyond
 _SINGLE_P = (
     2.0259151705928707e-6,
@@ -80,16 +86,16 @@ _SINGLE_Q = (
 
 
 def erf(x: Array) -> Array:
-    """erf of every entry, in x's dtype. NaN stays NaN. Raises TypeError for complex numbers."""
+    """erf of every entry, in x's dtype. NaN stays NaN. Raises ValueError for |Im x| above 16."""
     x = np.asarray(x)
     if np.iscomplexobj(x):
-        raise TypeError("erf is implemented for real numbers only")
+        return _complex(x).astype(x.dtype)
     return piecewise(_single if x.dtype == np.float32 else _double, x)
 
 
 def _single(x: Array) -> Array:
     x = np.clip(x, -_SINGLE_LIMIT, _SINGLE_LIMIT)
-    y = x * _ratio(_SINGLE_P, _SINGLE_Q, x * x)
+    y = np.asarray(x * _ratio(_SINGLE_P, _SINGLE_Q, x * x))
     return np.clip(y, -1, 1, out=y)
 
 
@@ -101,6 +107,25 @@ def _double(x: Array) -> Array:
     far = np.copysign(1 - tail, x)
     near = x * _ratio(_SMALL_P, _SMALL_Q, np.minimum(square, _LIMIT**2))
     return np.where(a <= _LIMIT, near, far)
+
+
+def _complex(z: Array) -> Array:
+    x, y = z.real.astype(np.float64), z.imag.astype(np.float64)
+    height = float(np.max(np.abs(y), initial=0.0))
+    if height > _HIGHEST:
+        raise ValueError(f"erf of a complex number needs |imaginary part| <= 16, not {height:.3g}")
+    angle = 2 * x * y
+    sine, cosine = np.sin(angle), np.cos(angle)
+    # (1 - cos 2xy) / 2x and sin 2xy / 2x, written so that x = 0 and tiny y are no special cases.
+    real = y * np.sinc(x * y / np.pi) * np.sin(x * y)
+    imag = y * np.sinc(angle / np.pi)
+    for n in range(1, int(2 * height) + 14):  # the largest term is the one nearest n = 2 |y|
+        weight = 2 * np.exp(-n * n / 4) / (n * n + 4 * x * x)
+        even, odd = 2 * x * np.cosh(n * y), n * np.sinh(n * y)
+        real += weight * (2 * x - even * cosine + odd * sine)
+        imag += weight * (even * sine + odd * cosine)
+    scale = np.exp(-x * x) / np.pi
+    return np.asarray(_double(x) + scale * real + 1j * (scale * imag))
 
 
 def _ratio(p: tuple[float, ...], q: tuple[float, ...], x: Array) -> Array:
