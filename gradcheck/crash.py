@@ -43,7 +43,8 @@ def crash(error: Exception, case: Case) -> Finding | None:
     if not type(error).__module__.startswith("gradcheck."):
         message = f"{case.subject_name} raised {type(error).__name__}: {message}"
     user = _users(error)
-    if user is None and case.op is None and case.place.file:
+    backward = type(error).__name__ == "PullbackError"
+    if user is None and not backward and case.place.file:
         # no line of the user's is to blame but those of the case
         return Finding(
             code="crashed",
@@ -61,7 +62,7 @@ def crash(error: Exception, case: Case) -> Finding | None:
         lines=(f"at {at}   {user.line}",) if user else (),
         op=case.op,
         advice="return one cotangent for each input, of the shape of that input"
-        if type(error).__name__ == "PullbackError"
+        if backward
         else "make the case run on its own first; nothing can be checked before it does",
     )
 

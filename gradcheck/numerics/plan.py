@@ -79,7 +79,7 @@ def plan_calls(
         op = BatchedOp(call, own, base)
         plans: dict[int, Plan] = {}
         for slot, value in enumerate(inputs):
-            if not call.needs[slot] or not isinstance(value, np.ndarray):
+            if not call.needs[slot] or not isinstance(value, np.ndarray) or not value.size:
                 continue
             made = plans[slot] = plan_input(op, slot, rng, budget=share + spare, known=known)
             spare = max(0.0, spare + share - made.cost) if spare or made.cost < share else 0.0

@@ -47,9 +47,9 @@ _Q = (
 
 
 def normal_cdf(x: Array) -> Array:
-    """P(X <= x) of every entry, in x's dtype. NaN stays NaN. Raises TypeError for complex numbers.
+    """P(X <= x) of every entry, in x's dtype. NaN stays NaN.
 
-    The absolute error is at most one rounding of 1.
+    The absolute error is at most one rounding of 1. For complex x see `erf`.
     """
     if x.dtype == np.float64:
         return piecewise(_double, x, piece=PIECE)
