@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradcheck.case import Case
+from gradcheck.checks.gradient_variants import counted_variants
 from gradcheck.frameworks.tinytorch import TinyTorch
 from gradcheck.numerics import complexstep
 from gradcheck.numerics.examine import Look, Settings
@@ -299,6 +300,20 @@ def test_an_op_that_is_wrong_at_derived_inputs_only(function, inputs):
     result = same(check_op, function, inputs)
     assert result.outcome == "failed"
     assert "variant" in result.findings[0].message
+
+
+def test_derived_inputs_count_up_to_the_third_finding():
+    """As they would have been tried in one go, whoever tried them."""
+    tried = [
+        {"order": n, "kind": None if n == 2 else f"kind{n}", "dropped": n in (2, 6), "findings": []}
+        for n in range(1, 7)
+    ]
+    for n in (1, 3, 4, 5):
+        tried[n - 1]["findings"] = [Finding(code=f"c{n}", message="m").to_json()]
+    findings, measured = counted_variants([*tried[3:], *tried[:3]])
+    assert [f.code for f in findings] == ["c1", "c3", "c4"]
+    assert measured["variant_kinds"] == {"kind1": 1, "kind3": 1, "kind4": 1}
+    assert measured["variants_dropped"] == 1
 
 
 def test_an_op_that_is_wrong_as_declared():
