@@ -135,7 +135,7 @@ class OpDirections:
 
     def noise(self) -> Array:
         eps = float(np.finfo(np.float64).eps)
-        typical = float(np.mean(np.abs(self.base)))
+        typical = float(np.mean(np.abs(self.base))) if self.base.size else 0.0
         share = eps * np.abs(self.weights) * (np.abs(self.base) + typical)
         return np.full(self.size, float(np.sqrt(np.sum(share * share))))
 

@@ -153,10 +153,11 @@ class _Reach:
 
     def __init__(self, run: RunMany, x: Array, base: Array, rng: np.random.Generator) -> None:
         self.run, self.x, self.base = run, x, base
-        size = float(np.sqrt(np.mean(np.square(x)))) or 1.0
+        size = (float(np.sqrt(np.mean(np.square(x)))) if x.size else 0.0) or 1.0
         away = np.where(rng.random(x.shape) < 0.5, -size, size) * rng.uniform(0.5, 1.5, x.shape)
         self.moved = x + away
-        self.rounding = 1e-11 * (np.abs(base) + float(np.mean(np.abs(base))))
+        typical = float(np.mean(np.abs(base))) if base.size else 0.0
+        self.rounding = 1e-11 * (np.abs(base) + typical)
 
     def __call__(self, masks: list[Array]) -> Array:
         """(len(masks), outputs) bool for masks of shape (len(masks), *shape of x)."""
