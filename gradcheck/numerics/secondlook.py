@@ -27,7 +27,7 @@ disagreement. Its own noise must be less than that too, or a wrong value would a
 ROUGH = 1e-3
 """A result that jumps by this share of itself between neighbouring numbers has no derivative that
 differences could find."""
-LOST = 1e-5
+LOST = 2e-6
 """A float64 gradient with more rounding than this share of it is ill-conditioned. With less, the
 backward itself may drop digits, by a detour through float32: that stays a fault."""
 MOST = 2048
