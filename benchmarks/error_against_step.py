@@ -84,6 +84,13 @@ def svg(found: dict[int, list[tuple[float, float]]]) -> str:
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
         y = TOP + 18 * count
         parts.append(f'<text x="{WIDTH - 82}" y="{y}" fill="{colour}">{NAMES[count]}</text>')
+    for text, step, error in (("rounding, 1/h", 1e-9, 1e-4), ("truncation", 3e-2, 1e-3)):
+        x, y = at(step, error)
+        parts.append(f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="middle">{text}</text>')
+    for count, error, step in ((1, 1e-6, 3e-3), (2, 3e-8, 4.5e-2), (3, 1e-10, 0.22)):
+        x, y = at(step, error)
+        power = "²⁴⁶"[count - 1]
+        parts.append(f'<text x="{x:.0f}" y="{y:.0f}" fill="{COLOURS[count]}">h{power}</text>')
     middle = (LEFT + WIDTH - 90) / 2
     parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">step h</text>')
     parts.append(

@@ -14,11 +14,12 @@ from gradcheck.numerics.cotangents import pulled, rounding_of
 from gradcheck.numerics.differences import slope
 from gradcheck.numerics.directions import Forward
 from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
+from gradcheck.numerics.kinks import certify
 from gradcheck.numerics.local import InputVerdict
 from gradcheck.numerics.noise import Precision, measured_noise, scale_of
 from gradcheck.numerics.oplines import OpLines, check_some
 from gradcheck.numerics.preflight import Point
-from gradcheck.numerics.verdict import RIGHT, UNSURE, WRONG
+from gradcheck.numerics.verdict import KINK, OPEN, RIGHT, UNSURE, WRONG
 
 NEAR = 0.1
 """An estimate agrees with the analytic value when it lies within this share of the accuser's
@@ -26,7 +27,7 @@ disagreement. Its own noise must be less than that too, or a wrong value would a
 ROUGH = 1e-3
 """A result that jumps by this share of itself between neighbouring numbers has no derivative that
 differences could find."""
-LOST = 1e-5
+LOST = 2e-6
 """A float64 gradient with more rounding than this share of it is ill-conditioned. With less, the
 backward itself may drop digits, by a detour through float32: that stays a fault."""
 MOST = 2048
@@ -168,6 +169,7 @@ def acquit_entries(verdict: InputVerdict, precision: Precision) -> None:
     wrong = outcome.wrong[:MOST]
     if not isinstance(lines, OpLines) or not wrong.size:
         return
+    wrong = _at_kinks(verdict, lines, wrong, precision)
     own = np.abs(lines.x.reshape(-1))
     usable = own[(own > 0) & np.isfinite(own)]
     if not usable.size:
@@ -186,6 +188,19 @@ def acquit_entries(verdict: InputVerdict, precision: Precision) -> None:
         wrong = wrong[outcome.state[wrong] == WRONG]
         if not wrong.size:
             return
+
+
+def _at_kinks(verdict: InputVerdict, lines: OpLines, wrong: Array, precision: Precision) -> Array:
+    """Certify accused entries at kinks; those that stay wrong. Where one entry has several outputs
+    at kinks and cotangents of either sign, their bends may cancel and look smooth together."""
+    outcome = verdict.outcome
+    before = outcome.numeric[wrong]
+    outcome.state[wrong] = OPEN
+    certify(lines, outcome, verdict.h0, precision)
+    stays = outcome.state[wrong] != KINK
+    outcome.state[wrong[stays]] = WRONG
+    outcome.numeric[wrong[stays]] = before[stays]
+    return wrong[stays]
 
 
 def _again(

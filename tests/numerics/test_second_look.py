@@ -51,6 +51,19 @@ def test_no_alarm_in_float64(name, seed):
     assert codes(check_gradients(fn, x, seed=seed)) == []
 
 
+def test_kinks_of_one_entry_whose_bends_cancel():
+    """One number against many, two of them tied with it: the cotangents have either sign."""
+    for seed in range(40):
+        b = np.array([1.0, 1.0 - 1e-12, 1.0, 1.0 + 1e-13, 0.3, 1e-9])
+        result = check_op(
+            "maximum",
+            {"a": {"values": 1.0}, "b": {"values": b.tolist()}},
+            seed=seed,
+            variants=False,
+        )
+        assert codes(result) == [], (seed, result.findings)
+
+
 SINGLE = {
     "sine of a million": (lambda x: OPS["sin"](x), 1e6),
     "saturated attention": (attention, 300.0),
