@@ -18,7 +18,7 @@ from gradcheck.checks.gradient import Gradient
 from gradcheck.frameworks.protocol import Precision
 from gradcheck.frameworks.tinytorch import TinyTorch
 from gradcheck.functions import FunctionSubject
-from gradcheck.numerics import endtoend, preflight
+from gradcheck.numerics import endtoend, entrywise, preflight
 from gradcheck.numerics.examine import examine
 from gradcheck.numerics.noise import Precision as Roundoff
 from gradcheck.numerics.replay import Replay
@@ -234,7 +234,7 @@ def speed(job: str) -> dict[str, Any]:
     seconds, result = seconds_of(lambda: whole(exhaustive=True), 1)
     assert result.outcome == "passed", result.findings
     point, forward, found = directions_of(model, ids, loss)
-    verdicts = endtoend.check_entries(point, forward, Roundoff(), found)
+    verdicts = entrywise.check_entries(point, forward, Roundoff(), found)
     error = max(float(np.max(np.abs(v.analytic - v.numeric))) for v in verdicts.values())
     return {"seconds": seconds, "error": error, "kind": "absolute"}
 

@@ -18,12 +18,11 @@ from gradcheck.numerics.complexstep import NotAnalytic
 from gradcheck.numerics.directions import Forward
 from gradcheck.numerics.endtoend import (
     EndToEnd,
-    check_complex,
     check_directions,
-    check_entries,
     make_forward,
     precision_of,
 )
+from gradcheck.numerics.entrywise import check_complex, check_entries
 from gradcheck.numerics.evidence import evidence_of, nothing, seen
 from gradcheck.numerics.figures import heatmap
 from gradcheck.numerics.merge import Examination, Part, merged
