@@ -21,6 +21,7 @@ class Certificate:
     smallest_seen: the smallest relative error that would have been noticed in any single entry of
     median size or above of any input of any op: the worst such input counts. seen_outside: the same
     for entries of leaves and for errors that arise outside every op, seen end to end only.
+    tensors: [place, row] of each leaf, for a table.
     """
 
     entries: int = 0
@@ -40,6 +41,7 @@ class Certificate:
     exhaustive: bool = False
     complex_error: float | None = None
     ops: dict[str, int] = field(default_factory=dict)
+    tensors: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
 
     def add_local(self, verdict: InputVerdict) -> None:
         self.evaluations += verdict.evaluations
@@ -66,6 +68,7 @@ class Certificate:
             self.undecided_directions += e["undecided"]
             self._worse(float(e["worst"]), e["worst_at"])
             self.seen_outside = max(self.seen_outside, float(e["smallest_seen"]))
+            self.tensors += e["tensors"]
 
     @classmethod
     def merged(cls, told: Sequence[Mapping[str, Any]]) -> Certificate:
@@ -120,6 +123,8 @@ class Certificate:
             "replayed": self.replayed,
             "exhaustive": self.exhaustive,
         }
+        if self.tensors:
+            measured["tensors"] = [row for _, row in sorted(self.tensors, key=lambda t: t[0])]
         if self.complex_error is not None:
             measured["complex_step_error"] = self.complex_error
         return measured

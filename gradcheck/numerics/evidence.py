@@ -10,8 +10,17 @@ import numpy as np
 from gradcheck.numerics.diagnose import diagnose
 from gradcheck.numerics.endtoend import EndToEnd, LeafFault, gradient_of
 from gradcheck.numerics.preflight import Point
-from gradcheck.numerics.verdict import RIGHT, UNSURE, Comparison
+from gradcheck.numerics.verdict import KINK, OPEN, RIGHT, UNSURE, WRONG, Comparison
 from gradcheck.result import Json
+
+VERDICTS = {
+    OPEN: "undecided",
+    RIGHT: "right",
+    WRONG: "wrong",
+    KINK: "at a kink",
+    UNSURE: "undecided",
+}
+"""How a state is called."""
 
 
 def nothing(names: Sequence[str]) -> EndToEnd:
@@ -25,6 +34,7 @@ def seen(point: Point, found: EndToEnd) -> Json:
 
     limits: by direction the smallest relative error that would have been noticed. smallest_seen:
     the same for an error in a single entry of median size, in the leaf where it is largest.
+    tensors: [place, row] of each leaf.
     """
     outcome = found.outcome
     relative = outcome.relative()
@@ -34,6 +44,7 @@ def seen(point: Point, found: EndToEnd) -> Json:
     with np.errstate(all="ignore"):
         gaps = np.abs(outcome.analytic - outcome.numeric) / outcome.scale
         limits = outcome.limit / np.maximum(outcome.scale, 1e-300)
+    smallest = _smallest_seen(point, found)
     good = (outcome.state == RIGHT) & np.isfinite(gaps)
     worst = int(np.argmax(np.where(good, gaps, -1))) if good.any() else None
     return {
@@ -44,7 +55,11 @@ def seen(point: Point, found: EndToEnd) -> Json:
         "worst": 0.0 if worst is None else float(gaps[worst]),
         "worst_at": "" if worst is None else found.names[worst],
         "limits": limits.tolist(),
-        "smallest_seen": _smallest_seen(point, found),
+        "smallest_seen": max((s for s in smallest.values() if s), default=0.0),
+        "tensors": [
+            [point.trainable.index(name), _row(point, found, name, smallest[name])]
+            for name in dict.fromkeys(found.names)
+        ],
         "replayed": found.replayed,
     }
 
@@ -71,18 +86,38 @@ def evidence_of(
     ]
 
 
-def _smallest_seen(point: Point, found: EndToEnd) -> float:
+def _smallest_seen(point: Point, found: EndToEnd) -> dict[str, float | None]:
+    """By leaf the smallest relative error that would have been noticed in an entry of median size;
+    None where nothing was verified or every entry is zero."""
     outcome, medians = found.outcome, point.medians()
-    worst = 0.0
+    smallest: dict[str, float | None] = {}
     for name in dict.fromkeys(found.names):
         limits = [
             float(outcome.limit[i])
             for i, other in enumerate(found.names)
             if other == name and outcome.state[i] == RIGHT
         ]
-        if limits and medians.get(name):  # a gradient of zeros has no relative error
-            worst = max(worst, min(limits) / (0.5 * medians[name]))  # no entry moves by less
-    return worst
+        median = medians.get(name)  # a gradient of zeros has no relative error
+        smallest[name] = min(limits) / (0.5 * median) if limits and median else None
+    return smallest
+
+
+def _row(point: Point, found: EndToEnd, name: str, smallest: float | None) -> dict[str, Json]:
+    """What is told of a leaf one by one: of its directions the one that agrees least."""
+    outcome = found.outcome
+    with np.errstate(all="ignore"):
+        gaps = np.abs(outcome.analytic - outcome.numeric) / outcome.scale
+    mine = [i for i, other in enumerate(found.names) if other == name]
+    i = max(mine, key=lambda i: float(np.nan_to_num(gaps[i], nan=-1.0)))
+    return {
+        "tensor": name,
+        "shape": list(point.values[name].shape),
+        "verdict": VERDICTS[int(outcome.state[i])],
+        "analytic_slope": float(outcome.analytic[i]),
+        "numeric_slope": float(outcome.numeric[i]),
+        "relative_error": float(gaps[i]) if np.isfinite(gaps[i]) else None,
+        "smallest_error_seen": smallest,
+    }
 
 
 def _bars(found: EndToEnd, name: str) -> float | None:

@@ -220,3 +220,25 @@ def test_a_frozen_parameter_is_left_alone():
     assert result.outcome == "passed"
     assert any("frozen" in n for n in result.notes)
     assert tinytorch.__name__ == "tinytorch"
+
+
+def test_every_tensor_has_a_row_in_the_order_of_the_model() -> None:
+    rows = check_model(Residual, step).measurements["tensors"]
+    assert [r["tensor"] for r in rows] == [
+        "inner.weight",
+        "inner.bias",
+        "outer.weight",
+        "outer.bias",
+    ]
+    for row in rows:
+        assert row["verdict"] == "right"
+        assert row["analytic_slope"] == pytest.approx(row["numeric_slope"], rel=1e-6)
+        assert row["relative_error"] < 1e-8
+        assert 0 < row["smallest_error_seen"] < 1e-5
+
+
+def test_the_rows_of_wrong_tensors_say_so() -> None:
+    rows = check_model(Residual, step, framework=TiedOnce).measurements["tensors"]
+    wrong = {r["tensor"]: r for r in rows if r["verdict"] == "wrong"}
+    assert set(wrong) == {"inner.weight", "inner.bias"}
+    assert all(r["relative_error"] > 1e-3 for r in wrong.values())
