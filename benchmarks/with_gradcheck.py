@@ -12,7 +12,7 @@ import numpy as np
 from contestants import SIZES, sampled, seconds_of, smallest_seen
 
 import tinytorch
-from gradcheck import casefile, check_gradients, plugins
+from gradcheck import check_gradients, plugins
 from gradcheck.case import Case, InputSpec
 from gradcheck.checks.gradient import Gradient
 from gradcheck.frameworks.protocol import Precision
@@ -24,6 +24,7 @@ from gradcheck.numerics.noise import Precision as Roundoff
 from gradcheck.numerics.replay import Replay
 from gradcheck.registry import Registry
 from gradcheck.subject import Subject
+from gradcheck.yamlcases import load as casefile
 from tinytorch.op import OPS, Op
 from tinytorch.tensor import Tensor
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gradcheck.options import table
 from gradcheck.plugins import load
-from gradcheck.reference import reference
+from gradcheck.yamlcases.reference import reference
 
 DOCS = Path(__file__).parent
 PARTS = {

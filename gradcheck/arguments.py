@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from gradcheck.checks.gradient_options import GradientOptions
 from gradcheck.frameworks.protocol import Array, Framework, Output
-from gradcheck.wording import sentence
+from gradcheck.yamlcases.wording import sentence
 
 NUMBERS = (int, float, complex, str, bytes, list, tuple, dict, set, np.ndarray, np.generic)
 """What a function under test may return by mistake."""

@@ -47,7 +47,7 @@ def case_of(entry: Entry, registry: Registry) -> Case:
 
 def case_from(text: str, registry: Registry) -> Case:
     """The case with these keys, as YAML. Raises ValueError with every error of the text."""
-    from gradcheck.casefile import load_text
+    from gradcheck.yamlcases.load import load_text
 
     loaded = load_text("schema: 1\ncases:\n  case:\n" + textwrap.indent(text, "    "), registry)
     if loaded.errors or not loaded.cases:

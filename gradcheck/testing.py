@@ -66,7 +66,7 @@ class Kit:
 
         Raises AssertionError with every error of the text.
         """
-        from gradcheck.casefile import load_text
+        from gradcheck.yamlcases.load import load_text
 
         text = textwrap.dedent(text).strip("\n")
         if not any(line.startswith("cases:") for line in text.splitlines()):

@@ -109,12 +109,12 @@ def gradcheck_ops(register):
 @pytest.fixture(scope="session")
 def everything_imported() -> None:
     """In-process runs forget what they import; numpy cannot be imported a second time."""
-    import gradcheck.casefile
-    import gradcheck.collect
     import gradcheck.engine
     import gradcheck.implicit
+    import gradcheck.in_pytest.collect
+    import gradcheck.in_pytest.reporter
     import gradcheck.plugins
-    import gradcheck.report.reporter
+    import gradcheck.yamlcases.load
 
     gradcheck.plugins.load()
 

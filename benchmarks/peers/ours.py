@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gradcheck import hookimpl
-from gradcheck.casefile import load_text
 from gradcheck.engine import run_check
 from gradcheck.plugins import load
+from gradcheck.yamlcases.load import load_text
 
 from . import models, ops
 from .verdict import Cell, Complaint, measure

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from gradcheck.casefile import load_cases
+    from gradcheck.yamlcases.load import load_cases
 
     file, _, rest = arguments.target.partition("::")
     wanted_case, _, wanted_check = rest.partition("::")

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def find_case(target: str, registry: Registry) -> Case:
     """The case that FILE::CASE names. Raises Mistake with what there is instead."""
-    from gradcheck.casefile import load_cases
+    from gradcheck.yamlcases.load import load_cases
 
     file, _, name = target.partition("::")
     path = Path(file)

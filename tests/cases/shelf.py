@@ -8,10 +8,10 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from gradcheck.case import Case
-from gradcheck.casefile import CaseFile, load_text
 from gradcheck.checks.base import Options, needs_model, needs_training
 from gradcheck.registry import SHARED, Entry, Registry
 from gradcheck.result import Result
+from gradcheck.yamlcases.load import CaseFile, load_text
 
 HEAD = "schema: 1\ncases:\n"
 MODEL = """\

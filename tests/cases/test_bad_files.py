@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from gradcheck.casefile import load_cases
-from gradcheck.yamltext import YamlProblem, compose
+from gradcheck.yamlcases.load import load_cases
+from gradcheck.yamlcases.text import YamlProblem, compose
 from tests.cases.shelf import GOOD, HEAD, MODEL, REGISTRY, load, messages
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gradcheck.case import Case, InputSpec, python_matches
-from gradcheck.casefile import load_cases, load_text
 from gradcheck.registry import Entry
+from gradcheck.yamlcases.load import load_cases, load_text
 from tests.cases.shelf import (
     FRAGILE,
     GOOD,

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gradcheck.casefile import CaseFile
-from gradcheck.yamltext import YamlProblem, compose
+from gradcheck.yamlcases.load import CaseFile
+from gradcheck.yamlcases.text import YamlProblem, compose
 from tests.cases.shelf import load
 from tests.cases.strategies import FILE, as_yaml, edited, fuzz, mutated, texts
 

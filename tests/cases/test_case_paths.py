@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gradcheck.casefile import CaseFile, load_cases
 from gradcheck.registry import Entry
+from gradcheck.yamlcases.load import CaseFile, load_cases
 from tests.cases.shelf import make_registry
 
 SAID = (

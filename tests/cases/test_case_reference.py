@@ -7,7 +7,7 @@ import re
 from pydantic import BaseModel
 
 from gradcheck.case import CaseKeys, DataSpec, InputSpec, SkipIf, TrainSpec, Xfail
-from gradcheck.reference import reference, table
+from gradcheck.yamlcases.reference import reference, table
 from tests.cases.shelf import CHECKS, REGISTRY
 
 TEXT = reference(REGISTRY)

@@ -14,9 +14,9 @@ from jsonschema import Draft202012Validator
 
 import gradcheck
 from gradcheck import plugins
-from gradcheck.jsonschema import dump, export
-from gradcheck.yamltext import YamlProblem, compose
-from gradcheck.yamlvalues import Values
+from gradcheck.yamlcases.jsonschema import dump, export
+from gradcheck.yamlcases.text import YamlProblem, compose
+from gradcheck.yamlcases.values import Values
 from tests.cases.shelf import GOOD, HEAD, REGISTRY, load
 from tests.cases.strategies import VALID, WITH_DEFAULTS, as_yaml, fuzz, mutated
 from tests.cases.test_bad_files import TABLE
@@ -30,7 +30,7 @@ BEYOND_A_SCHEMA = re.compile(
     r"|but the dtype is|elements; make it|values are too many|parametrize|no registered check"
     r"|of framework other"
 )
-"""Sentences about what only the validator can know; see gradcheck/jsonschema.py."""
+"""Sentences about what only the validator can know; see gradcheck/yamlcases/jsonschema.py."""
 
 
 def test_the_schema_is_a_schema() -> None:

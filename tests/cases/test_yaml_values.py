@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gradcheck.yamltext import compose, decode, position, split_lines
-from gradcheck.yamlvalues import Values, find
+from gradcheck.yamlcases.text import compose, decode, position, split_lines
+from gradcheck.yamlcases.values import Values, find
 
 BOTH = pytest.mark.parametrize("pure", [False, True], ids=["libyaml", "python"])
 

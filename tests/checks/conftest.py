@@ -74,13 +74,13 @@ class UserProject:
 @pytest.fixture(scope="session")
 def loaded() -> None:
     """In-process runs forget what they import; numpy cannot be imported a second time."""
-    import gradcheck.casefile
-    import gradcheck.collect
     import gradcheck.engine
     import gradcheck.frameworks.tinytorch
     import gradcheck.implicit
+    import gradcheck.in_pytest.collect
+    import gradcheck.in_pytest.reporter
     import gradcheck.plugins
-    import gradcheck.report.reporter
+    import gradcheck.yamlcases.load
 
     gradcheck.plugins.load()
 

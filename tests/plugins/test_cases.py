@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from gradcheck import plugins
-from gradcheck.casefile import load_cases
 from gradcheck.implicit import implicit_cases
+from gradcheck.yamlcases.load import load_cases
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "cases").rglob("*.yaml"))

@@ -9,9 +9,9 @@ import pytest
 
 import gradcheck
 from gradcheck import plugins
-from gradcheck.casefile import load_text
 from gradcheck.crash import where_now
 from gradcheck.engine import run_check
+from gradcheck.yamlcases.load import load_text
 
 PLUGIN = """
     import numpy as np

@@ -11,17 +11,22 @@ ROOT = Path(__file__).parents[2]
 
 STAGES = (
     # A module imports at import time only from its own stage and from those after it.
-    ("gradcheck.plugin", "gradcheck.collect", "gradcheck.items", "gradcheck.session"),
+    ("gradcheck.plugin", "gradcheck.in_pytest"),
     ("gradcheck.commands", "gradcheck.__main__", "gradcheck.testing"),
-    ("gradcheck.casefile", "gradcheck.casebuild", "gradcheck.names"),
-    ("gradcheck.plugins",),
+    ("gradcheck.functions", "gradcheck.arguments", "gradcheck.planted", "gradcheck.training"),
+    ("gradcheck.yamlcases",),
+    ("gradcheck.plugins", "gradcheck.contributions", "gradcheck.hookcheck", "gradcheck.builtin"),
     ("gradcheck.engine",),
     ("gradcheck.checks",),
+    ("gradcheck.numerics",),
     ("gradcheck.subject",),
+    ("gradcheck.batches", "gradcheck.inputs", "gradcheck.crash"),
     ("gradcheck.frameworks",),
     ("gradcheck.report",),
-    ("gradcheck.case", "gradcheck.registry"),
-    ("gradcheck.result",),
+    ("gradcheck.builtin_tinytorch", "gradcheck.hookspecs", "gradcheck.implicit"),
+    ("gradcheck.case", "gradcheck.registry", "gradcheck.together"),
+    ("gradcheck.result", "gradcheck.shards", "gradcheck.memory", "gradcheck.sourcetext"),
+    ("gradcheck.options", "gradcheck.provenance", "gradcheck.checkout"),
 )
 
 
@@ -91,8 +96,9 @@ def test_only_the_adapter_and_its_plugin_import_tinytorch():
 @pytest.mark.parametrize(("name", "path"), modules("gradcheck"), ids=lambda v: str(v)[:60])
 def test_a_stage_imports_only_what_comes_after_it(name, path):
     own = stage_of(name)
-    if own is None:
+    if name == "gradcheck":  # its names are looked up when they are asked for
         return
+    assert own is not None, f"{name} has no stage; put it into STAGES"
     for other in imported(path, name, lazily=False):
         stage = stage_of(other)
         assert stage is None or stage >= own, f"{name} imports {other}, which comes before it"

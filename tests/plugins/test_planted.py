@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from gradcheck import plugins
-from gradcheck.casefile import load_cases
 from gradcheck.engine import run_check
 from gradcheck.report.text import failure_text
+from gradcheck.yamlcases.load import load_cases
 from tinytorch import OPS, Tensor, nn
 
 ROOT = Path(__file__).parents[2]

@@ -29,7 +29,13 @@ def test_a_run_without_cases_imports_nothing_heavy(pytester: pytest.Pytester) ->
     result.stdout.fnmatch_lines(["HEAVY []", "OURS *"])
     loaded = next(line for line in result.outlines if line.startswith("OURS"))
     ours = ast.literal_eval(loaded.removeprefix("OURS "))
-    assert ours == ["gradcheck", "gradcheck.options", "gradcheck.plugin", "gradcheck.pytesthooks"]
+    assert ours == [
+        "gradcheck",
+        "gradcheck.in_pytest",
+        "gradcheck.in_pytest.hooks",
+        "gradcheck.options",
+        "gradcheck.plugin",
+    ]
 
 
 def test_with_the_flag_but_without_a_case_nothing_heavy_either(pytester: pytest.Pytester) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.machines import distant, machine_of
+from gradcheck.in_pytest.machines import distant, machine_of
 
 pytest.importorskip("xdist")
 

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from gradcheck.case import Case
-from gradcheck.scale import cost, deal
+from gradcheck.in_pytest.scale import cost, deal
 
 pytest.importorskip("xdist")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from gradcheck.in_pytest.gather import Gatherer, Gathering, shard_of
 from gradcheck.report.entry import PROPERTY, new_entry
-from gradcheck.report.gather import Gatherer, Gathering, shard_of
 
 WHOLE = "cases/a.yaml::big::gradient"
 

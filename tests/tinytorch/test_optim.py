@@ -294,7 +294,7 @@ def rates_agree(make: Any, steps: int = 40) -> None:
 
 def no_address(value: Any) -> str:
     """The id of a parameter; a function's address would differ between processes."""
-    return re.sub(r"<function .*?>", "function", str(value))
+    return re.sub(r"<function .*? at 0x\w+>", "function", str(value))
 
 
 @pytest.mark.parametrize(("name", "options"), SCHEDULES, ids=no_address)

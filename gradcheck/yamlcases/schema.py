@@ -15,7 +15,7 @@ from typing import Any
 
 from gradcheck import inputs
 from gradcheck.case import Case, CaseKeys, as_checks, as_named
-from gradcheck.wording import Location
+from gradcheck.yamlcases.wording import Location
 
 VERSION = 1
 TOP_KEYS = ("schema", "defaults", "cases")

@@ -17,13 +17,13 @@ from typing import Any
 import yaml
 
 from gradcheck.case import Case
-from gradcheck.casebuild import CaseBuilder, Origin
-from gradcheck.names import Names
 from gradcheck.registry import Registry
-from gradcheck.schema import CASE_ID, FREE_KEY, MAX_ID, TOP_KEYS, VERSION, CaseError
-from gradcheck.wording import did_you_mean, unknown_key
-from gradcheck.yamltext import MAX_BYTES, YamlProblem, compose, decode, place, split_lines
-from gradcheck.yamlvalues import Values, clip, find
+from gradcheck.yamlcases.build import CaseBuilder, Origin
+from gradcheck.yamlcases.names import Names
+from gradcheck.yamlcases.schema import CASE_ID, FREE_KEY, MAX_ID, TOP_KEYS, VERSION, CaseError
+from gradcheck.yamlcases.text import MAX_BYTES, YamlProblem, compose, decode, place, split_lines
+from gradcheck.yamlcases.values import Values, clip, find
+from gradcheck.yamlcases.wording import did_you_mean, unknown_key
 
 __all__ = ["CaseError", "CaseFile", "load_cases", "load_text"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gradcheck.items import CaseItem
+from gradcheck.in_pytest.items import CaseItem
 from gradcheck.report.entry import new_entry
 from gradcheck.shards import Shard
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gradcheck.items import BadFileItem, CaseItem
-from gradcheck.session import KEY
-from gradcheck.sharditems import ShardedCheck
+from gradcheck.in_pytest.items import BadFileItem, CaseItem
+from gradcheck.in_pytest.session import KEY
+from gradcheck.in_pytest.sharditems import ShardedCheck
 
 if TYPE_CHECKING:
     from gradcheck.case import Case
@@ -49,7 +49,7 @@ class CaseFile(CheckedFile):
     """A YAML file. Its valid cases run even when others in it are wrong."""
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
-        from gradcheck.casefile import load_cases
+        from gradcheck.yamlcases.load import load_cases
 
         session = self.config.stash[KEY]
         registry = session.registry_for(self)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcheck.case import CaseKeys, as_checks, as_input, as_named
-from gradcheck.wording import Location, did_you_mean
-from gradcheck.yamlvalues import clip
+from gradcheck.yamlcases.values import clip
+from gradcheck.yamlcases.wording import Location, did_you_mean
 
 MAX_COMBINATIONS = 10_000
 MAX_AXES = 20

@@ -45,7 +45,7 @@ def reject_unknown(settings: Settings, registry: Registry) -> None:
 
     from pydantic import ValidationError
 
-    from gradcheck.wording import sentence
+    from gradcheck.yamlcases.wording import sentence
 
     for name, given in settings.items():
         if name not in registry.names("check"):

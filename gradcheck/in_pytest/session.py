@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gradcheck import machines, options, scale
+from gradcheck import options
+from gradcheck.in_pytest import machines, scale
+from gradcheck.in_pytest.settings import merged, parse_settings, reject_unknown, reject_values
 from gradcheck.report.entry import PROPERTY
 from gradcheck.report.live import Live, live_on_terminal
-from gradcheck.settings import merged, parse_settings, reject_unknown, reject_values
-from gradcheck.yamlfiles import is_yaml, looks_like_cases
+from gradcheck.yamlcases.detect import is_yaml, looks_like_cases
 
 if TYPE_CHECKING:
     from gradcheck.case import Case
@@ -92,7 +93,7 @@ class Session:
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
     ) -> pytest.Collector | None:
-        from gradcheck.collect import CaseFile, PluginFile
+        from gradcheck.in_pytest.collect import CaseFile, PluginFile
 
         if is_yaml(file_path):
             if parent.session.isinitpath(file_path) or (self.on and self.has_cases(file_path)):
@@ -138,14 +139,14 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        from gradcheck.items import GradcheckItem
+        from gradcheck.in_pytest.items import GradcheckItem
 
         if isinstance(item, GradcheckItem):
             item.start_entry()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        from gradcheck.items import GradcheckItem
+        from gradcheck.in_pytest.items import GradcheckItem
 
         if not hasattr(self.config, "workerinput"):  # there the controller did it
             for registry in self._registries.values():

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from gradcheck.deadline import TimedOut, deadline
+from gradcheck.in_pytest.deadline import TimedOut, deadline
+from gradcheck.in_pytest.scale import cost
+from gradcheck.in_pytest.session import KEY
 from gradcheck.report.entry import LAST, PROPERTY, new_entry
 from gradcheck.report.judge import judge
 from gradcheck.report.text import Failure, error_text
-from gradcheck.scale import cost
-from gradcheck.session import KEY
 
 if TYPE_CHECKING:
     from gradcheck.case import Case

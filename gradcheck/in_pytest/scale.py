@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from gradcheck import machines
+from gradcheck.in_pytest import machines
 
 if TYPE_CHECKING:
     from gradcheck.case import Case

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gradcheck.case import Case
-from gradcheck.wording import Location
+from gradcheck.yamlcases.wording import Location
 
 
 def paths_of(case: Case) -> dict[str, str]:

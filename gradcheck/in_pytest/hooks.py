@@ -11,8 +11,8 @@ import pytest
 
 if TYPE_CHECKING:
     from gradcheck.case import Case
+    from gradcheck.in_pytest.session import ConftestRegister
     from gradcheck.result import Result
-    from gradcheck.session import ConftestRegister
 
 
 @pytest.hookspec

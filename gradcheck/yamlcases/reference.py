@@ -21,9 +21,9 @@ from gradcheck.case import (
     Xfail,
     as_many,
 )
-from gradcheck.parametrize import DESCRIPTION
 from gradcheck.registry import Registry
-from gradcheck.schema import DEFAULT_CHECKS
+from gradcheck.yamlcases.parametrize import DESCRIPTION
+from gradcheck.yamlcases.schema import DEFAULT_CHECKS
 
 _WORDS = {
     int: "whole number",

@@ -17,10 +17,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from gradcheck.case import CaseKeys, TrainSpec, as_named
-from gradcheck.names import Takes, takes
-from gradcheck.parametrize import DESCRIPTION
 from gradcheck.registry import Entry, Registry
-from gradcheck.schema import ALL_CHECKS, MAX_ID, MODEL_ONLY, OP_ONLY, VERSION
+from gradcheck.yamlcases.names import Takes, takes
+from gradcheck.yamlcases.parametrize import DESCRIPTION
+from gradcheck.yamlcases.schema import ALL_CHECKS, MAX_ID, MODEL_ONLY, OP_ONLY, VERSION
 
 Schema = dict[str, Any]
 

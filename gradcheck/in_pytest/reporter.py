@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gradcheck import options
+from gradcheck.in_pytest.gather import Gatherer, Gathering, shard_of
+from gradcheck.in_pytest.scale import write_durations
 from gradcheck.report import baseline, jsonfile
 from gradcheck.report import entry as entries
 from gradcheck.report.annotations import annotation_lines, in_actions
 from gradcheck.report.combine import combined
-from gradcheck.report.gather import Gatherer, Gathering, shard_of
 from gradcheck.report.terminal import summary_lines
 from gradcheck.report.text import Failure
-from gradcheck.scale import write_durations
 
 if TYPE_CHECKING:
-    from gradcheck.session import Session
+    from gradcheck.in_pytest.session import Session
 
 
 class Reporter:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from gradcheck.yamltext import (
+from gradcheck.yamlcases.text import (
     BOOL,
     FLOAT,
     INT,

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from gradcheck.case import Case
 from gradcheck.registry import Entry, Registry, UnknownName
-from gradcheck.wording import Location, did_you_mean, sentence, telling
-from gradcheck.yamlvalues import clip
+from gradcheck.yamlcases.values import clip
+from gradcheck.yamlcases.wording import Location, did_you_mean, sentence, telling
 
 HANDED = {"model": 0, "op": 0, "loss": 2, "optimizer": 1, "dataset": 0}
 """How many arguments gradcheck itself hands over, before those of the case."""

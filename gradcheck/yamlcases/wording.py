@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gradcheck.case import PYTHON_SPEC, WORD
-from gradcheck.yamlvalues import clip
+from gradcheck.yamlcases.values import clip
 
 Location = tuple[str | int, ...]
 

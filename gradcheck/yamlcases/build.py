@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import yaml
 from pydantic import ValidationError
 
-from gradcheck import casepaths
 from gradcheck.case import Case, CaseKeys, Place
-from gradcheck.names import Names
-from gradcheck.parametrize import Variant, apply, variants
-from gradcheck.schema import (
+from gradcheck.yamlcases import paths as casepaths
+from gradcheck.yamlcases.names import Names
+from gradcheck.yamlcases.parametrize import Variant, apply, variants
+from gradcheck.yamlcases.schema import (
     ALL_CHECKS,
     CASE_KEYS,
     DEFAULT_CHECKS,
@@ -25,8 +25,8 @@ from gradcheck.schema import (
     rules_of_checks,
     with_defaults,
 )
-from gradcheck.wording import Location, sentence, telling, unknown_key
-from gradcheck.yamlvalues import find
+from gradcheck.yamlcases.values import find
+from gradcheck.yamlcases.wording import Location, sentence, telling, unknown_key
 
 _HIDDEN = ("name", "place")
 """Fields of a `Case` that are no keys of YAML."""

@@ -1,0 +1,1 @@
+"""From YAML text to validated cases: `load` is the door, the other files are its steps."""
