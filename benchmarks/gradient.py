@@ -28,8 +28,11 @@ def contestant(name: str, job: str, *args: Any) -> Any:
     """Run `job` of one contestant in a process of its own; its JSON, or {'missing': why}."""
     command = [sys.executable, str(HERE / "contestants.py"), name, job, *map(str, args)]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    # Kernels that a machine forces on numpy's BLAS for the sake of other programs slow it down.
+    forced = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    kept = {name: value for name, value in os.environ.items() if name not in forced}
     done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **threads}, check=False
+        command, capture_output=True, text=True, env={**kept, **threads}, check=False
     )
     if done.returncode != 0:
         return {"missing": (done.stderr.strip().splitlines() or ["no reason given"])[-1]}

@@ -105,5 +105,5 @@ def of_one_leaf(suffix: str) -> tuple[Any, Any]:
 
 def speed(job: str) -> dict[str, Any]:
     loss, leaves = whole()
-    seconds, passed = seconds_of(lambda: not complains(loss, leaves), 2 if FAST else 1)
+    seconds, passed = seconds_of(lambda: not complains(loss, leaves), 5 if FAST else 1)
     return {"seconds": seconds, "passed": passed, "parameters": sum(p.numel() for p in leaves)}

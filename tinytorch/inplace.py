@@ -9,7 +9,6 @@ spread over them, so that training pays microseconds.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,11 +25,13 @@ class Stamp(NamedTuple):
 
 def stamps_of(pullback: Any, inputs: list[Any], output: NDArray[Any]) -> list[Stamp]:
     """A stamp for every array in the pullback's closure that is, or views, an input or output."""
-    stamps = []
-    for array in _closed_over(pullback):
-        if array.base is not None or array is output or any(array is i for i in inputs):
-            stamps.append(Stamp(array, checksum(array)))
-    return stamps
+    held = _closed_over(pullback)
+    within_reach = {id(output), *map(id, inputs)}
+    return [
+        Stamp(array, checksum(array))
+        for key, array in held.items()
+        if array.base is not None or key in within_reach
+    ]
 
 
 def changed(stamps: list[Stamp]) -> NDArray[Any] | None:
@@ -49,22 +50,22 @@ def checksum(array: NDArray[Any]) -> int:
             array = array.reshape(-1)[::step]
         else:
             array = array.flat[::step]
-    return zlib.adler32(
-        np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes()
-    )
+    return zlib.adler32(np.ascontiguousarray(array).data)
 
 
-def _closed_over(pullback: Any, depth: int = 0) -> Iterator[NDArray[Any]]:
-    functions = pullback if isinstance(pullback, tuple) else (pullback,)
-    for function in functions:
+def _closed_over(pullback: Any, depth: int = 0) -> dict[int, NDArray[Any]]:
+    """Arrays in the cells of functions, by id."""
+    found: dict[int, NDArray[Any]] = {}
+    for function in pullback if isinstance(pullback, tuple) else (pullback,):
         for cell in getattr(function, "__closure__", None) or ():
             try:
                 content = cell.cell_contents
             except ValueError:  # a name that is assigned later, or never
                 continue
             if isinstance(content, np.ndarray):
-                yield content
+                found[id(content)] = content
             elif isinstance(content, (tuple, list)):
-                yield from (item for item in content if isinstance(item, np.ndarray))
+                found.update((id(i), i) for i in content if isinstance(i, np.ndarray))
             elif callable(content) and depth < 2:  # a helper inside the op that closes over arrays
-                yield from _closed_over(content, depth + 1)
+                found.update(_closed_over(content, depth + 1))
+    return found

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.noise import Precision, measured_noise, scale_of
+from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.replay import Move, Replay
 from gradcheck.numerics.threads import spread
 from gradcheck.subject import Subject
@@ -78,22 +79,21 @@ class ReplayForward:
         return (change * self.weights).reshape(len(change), -1).sum(axis=-1)
 
 
-def faithful(subject: Subject, replay: Replay, rng: np.random.Generator) -> bool:
+def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
     """Whether the replay follows the framework when every trainable leaf moves at once."""
-    before = {n: subject.get(n) for n in subject.leaves}
-    moved = {}
-    for name, array in before.items():
-        if not subject.framework.trainable(subject.leaves[name]):
-            continue
-        moved[name] = array + 1e-3 * scale_of(array) * rng.uniform(-1, 1, array.shape)
+    subject = point.subject
+    moved = {
+        name: x + 1e-3 * point.scales[name] * rng.uniform(-1, 1, x.shape)
+        for name, x in point.values.items()
+        if name in point.trainable
+    }
     try:
         for name, array in moved.items():
             subject.set(name, array)
-        moved = {n: subject.get(n) for n in moved}  # as the framework keeps them
         value = np.asarray(subject.value(subject.forward()), dtype=np.float64)
     finally:
         for name in moved:
-            subject.set(name, before[name])
+            subject.set(name, point.values[name])
     again = replay.run_together({n: a[None] for n, a in moved.items()})[0]
     if value.shape != again.shape:
         return False
@@ -187,7 +187,7 @@ class DirectionLines:
         return large and isinstance(self.forward, ReplayForward)
 
 
-NOISE_POINTS = 12
+NOISE_POINTS = 8
 
 
 def noise_move(name: str, value: Array, direction: Array, precision: Precision) -> Move:

@@ -19,7 +19,7 @@ from gradcheck.numerics.directions import (
 )
 from gradcheck.numerics.kinks import certify
 from gradcheck.numerics.local import signed
-from gradcheck.numerics.noise import Precision, scale_of
+from gradcheck.numerics.noise import Precision
 from gradcheck.numerics.preflight import Point
 from gradcheck.numerics.replay import Replay
 from gradcheck.numerics.verdict import RIGHT, UNSURE, WRONG, Comparison, compare
@@ -70,7 +70,7 @@ def make_forward(
     point: Point, replay: Replay | None, rng: np.random.Generator, precision: Precision
 ) -> Forward:
     """Replay where it was proven to follow the framework, the framework itself otherwise."""
-    if replay is not None and precision.double and faithful(point.subject, replay, rng):
+    if replay is not None and precision.double and faithful(point, replay, rng):
         return ReplayForward(replay, point.weights)
     return FrameworkForward(point.subject, point.weights, point.value)
 
@@ -94,9 +94,10 @@ def check_directions(
     values = {n: point.values[n].astype(np.float64) for n in names}
     gradients = {n: gradient_of(point, n) for n in names}
     targets = [(n, signed(rng, values[n].shape)) for n in names for _ in range(directions)]
-    slopes = np.array([float(np.sum(gradients[n] * d)) for n, d in targets])
-    norms = np.array([float(np.sqrt(np.sum((gradients[n] * d) ** 2))) for n, d in targets])
-    steps = np.array([2.0 ** np.round(np.log2(scale_of(values[n]))) for n, _ in targets])
+    parts = [gradients[n] * d for n, d in targets]
+    slopes = np.array([float(p.sum()) for p in parts])
+    norms = np.array([float(np.linalg.norm(p)) for p in parts])
+    steps = np.array([2.0 ** np.round(np.log2(point.scales[n])) for n, _ in targets])
     if not targets:
         empty = np.zeros(0)
         return EndToEnd([], Comparison(empty, empty, empty, empty, empty, empty), 0, False)
@@ -138,7 +139,8 @@ def check_directions(
         unused=[n for n in names if point.analytic[n] is None],
     )
     if settle:
-        for i in outcome.wrong:
+        severity = outcome.severity()
+        for i in sorted(outcome.wrong, key=lambda i: (-severity[i], i)):
             name, direction = targets[int(i)]
             if any(f.name == name for f in found.faults) or len(found.faults) == 3:
                 continue

@@ -41,7 +41,7 @@ def check_entries(
     parts = lines.parts()
     steps = np.empty(lines.size)
     for name, part in parts.items():
-        steps[part] = 2.0 ** np.round(np.log2(scale_of(point.values[name])))
+        steps[part] = 2.0 ** np.round(np.log2(point.scales[name]))
     analytic = np.concatenate([gradients[n].reshape(-1) for n in names])
     chosen = np.concatenate(
         [parts[n].start + (share[n] if share else np.arange(gradients[n].size)) for n in names]

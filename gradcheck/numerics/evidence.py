@@ -30,17 +30,17 @@ def nothing(names: Sequence[str]) -> EndToEnd:
 
 
 def seen(point: Point, found: EndToEnd) -> Json:
-    """Directions through leaves. wrong: [leaf, relative error, place of the leaf], worst first.
+    """Directions through leaves. wrong: [leaf, its severity, its place].
 
     limits: by direction the smallest relative error that would have been noticed. smallest_seen:
     the same for an error in a single entry of median size, in the leaf where it is largest.
     tensors: [place, row] of each leaf.
     """
     outcome = found.outcome
-    relative = outcome.relative()
+    severity = outcome.severity()
     rank: dict[str, float] = {}
     for i in outcome.wrong:
-        rank.setdefault(found.names[i], float(relative[i]))
+        rank[found.names[i]] = max(rank.get(found.names[i], 0.0), float(severity[i]))
     with np.errstate(all="ignore"):
         gaps = np.abs(outcome.analytic - outcome.numeric) / outcome.scale
         limits = outcome.limit / np.maximum(outcome.scale, 1e-300)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import OpCall
-from gradcheck.memory import keep_freed_memory
 from gradcheck.numerics.calls import LocalProof, check_calls
 from gradcheck.numerics.complexstep import NotAnalytic
 from gradcheck.numerics.directions import Forward
@@ -85,7 +84,6 @@ class Look:
         return np.random.default_rng([self.seed, purpose])
 
     def part(self) -> Part:
-        keep_freed_memory()
         with np.errstate(all="ignore"):  # what is not finite becomes a finding
             point = prepare(self.subject, self.rng(11), scalar=self.scalar)
             if isinstance(point, Finding):

@@ -42,8 +42,8 @@ class InputVerdict:
 
 def signed(rng: np.random.Generator, shape: Sequence[int]) -> Array:
     """Random signs, sizes between 0.5 and 2: no entry can hide, and some are above 1."""
-    size = np.exp2(rng.uniform(-1.0, 1.0, shape))
-    return np.where(rng.random(shape) < 0.5, -size, size)
+    drawn = rng.uniform(-1.5, 1.5, shape)
+    return np.asarray(drawn + np.copysign(0.5, drawn))
 
 
 def steps_of(x: Array, base: Array) -> Array:

@@ -70,10 +70,7 @@ class _Merger:
         done, certificate = self.done, self.done.certificate
         ends = self.ends()
         self.limits = [float(limit) for e in ends for limit in e["limits"]]
-        # Leaves that an op spoils are often wrong by the same: then rounding is no order.
-        wrong = sorted(
-            (w for e in ends for w in e["wrong"]), key=lambda w: (-round(float(w[1]), 3), w[2])
-        )
+        wrong = sorted((w for e in ends for w in e["wrong"]), key=lambda w: (-float(w[1]), w[2]))
         names = [str(name) for name, _, _ in wrong]
         faults = sorted(
             (f for e in ends for f in e["faults"]), key=lambda f: (-float(f["rank"]), f["leaf"])

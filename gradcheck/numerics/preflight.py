@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.memory import keep_freed_memory
 from gradcheck.numerics.cotangents import scaled_cotangent
 from gradcheck.numerics.local import signed
 from gradcheck.numerics.noise import scale_of
@@ -35,7 +37,12 @@ class Point:
     findings: list[Finding]
     notes: list[str]
 
-    @property
+    @cached_property
+    def scales(self) -> dict[str, float]:
+        """Typical size of the entries of each leaf."""
+        return {name: scale_of(x) for name, x in self.values.items()}
+
+    @cached_property
     def trainable(self) -> list[str]:
         leaves = self.subject.leaves
         return [n for n in self.values if self.subject.framework.trainable(leaves[n])]
@@ -55,9 +62,9 @@ def move_off(subject: Subject, rng: np.random.Generator) -> None:
         x = subject.get(name)
         if x.dtype.kind != "f" or not x.size:
             continue
-        constant = float(np.ptp(x)) == 0.0
+        constant = x.flat[0] == x.flat[-1] and float(np.ptp(x)) == 0.0
         size = 0.2 * (abs(float(x.flat[0])) or 1.0) if constant else 0.05 * scale_of(x)
-        subject.set(name, x + size * rng.standard_normal(x.shape))
+        subject.set(name, x + size * rng.uniform(-1.7, 1.7, x.shape))
 
 
 def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Point | Finding:
@@ -65,6 +72,7 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
 
     scalar: the output must be a scalar loss (models). Returns the finding when it stops here.
     """
+    keep_freed_memory()  # what follows makes and frees arrays by the thousand
     where = subject.case.subject_name
     notes: list[str] = []
     original = subject.state()
@@ -155,7 +163,8 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             return _not_finite(
                 f"the gradient of {name}", gradient, name, "behind a finite forward", tape
             )
-    subject.restore(before)  # buffers too
+    if subject.buffers:  # the leaves are as they were
+        subject.restore(before)
     output = subject.forward()
     changing = _not_deterministic(where, value, np.asarray(subject.value(output)))
     if changing is not None:

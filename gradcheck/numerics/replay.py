@@ -39,12 +39,9 @@ class Replay:
             if inputs is not None
             else [[float64(v) for v in c.inputs] for c in calls]
         )
-        self.shapes: list[tuple[int, ...]] = []
+        self.shapes = self._shapes()
         with np.errstate(all="ignore"):
-            for call, values in zip(self.calls, self.inputs):
-                result = np.asarray(call.run(values))
-                self.shapes.append(result.shape)
-        self.output = result
+            self.output = np.asarray(self.calls[-1].run(self.inputs[-1]))
         self._ways: dict[Any, str] = {}
         self._kinds: dict[int, Any] = {}
         self._downstream: dict[frozenset[str], list[int]] = {}
@@ -53,6 +50,19 @@ class Replay:
             for source in call.sources:
                 if isinstance(source, str):
                     self._first_use.setdefault(source, i)
+
+    def _shapes(self) -> list[tuple[int, ...]]:
+        """Of the result of every call, as the calls that take it have recorded it."""
+        known: dict[int, tuple[int, ...]] = {}
+        for call, values in zip(self.calls, self.inputs):
+            for source, value in zip(call.sources, values):
+                if isinstance(source, int):
+                    known[source] = np.shape(value)
+        with np.errstate(all="ignore"):
+            for i in range(len(self.calls)):
+                if i not in known:
+                    known[i] = np.shape(self.calls[i].run(self.inputs[i]))
+        return [known[i] for i in range(len(self.calls))]
 
     @property
     def largest(self) -> int:
@@ -117,11 +127,15 @@ class Replay:
                     if rows is not None:
                         slots.append(slot)
                         inputs.append(rows)
-                parts = []
-                for numbers, which in split(inputs):
-                    batched = {slots[p]: inputs[p].at(numbers) for p in which}
-                    parts.append(Rows(numbers, self._call(i, batched, len(numbers))))
-                made[i] = join(parts)
+                if len(inputs) == 1:
+                    numbers, values = inputs[0].numbers, inputs[0].values
+                    made[i] = Rows(numbers, self._call(i, {slots[0]: values}, len(numbers)))
+                else:
+                    parts = []
+                    for numbers, which in split(inputs):
+                        batched = {slots[p]: inputs[p].at(numbers) for p in which}
+                        parts.append(Rows(numbers, self._call(i, batched, len(numbers))))
+                    made[i] = join(parts)
                 for source in self.calls[i].sources:
                     if isinstance(source, int) and last_use[source] == i:
                         made.pop(source, None)
@@ -186,15 +200,15 @@ class Replay:
             return None
 
     def _try(self, i: int, batched: dict[int, Array], count: int) -> tuple[str, Array]:
-        """The first way whose first and last copy equal the single runs, and its result."""
-        single: dict[int, Array] = {}
+        """The first way whose last copy equals the single run, and its result. An op that mixes
+        copies, or takes them in another order, differs there."""
+        single: Array | None = None
         for way in (ALIGNED, PLAIN, SPREAD):
             result = self._together(i, batched, count, way)
             if result is None or result.shape != (count, *self.shapes[i]):
                 continue
-            for k in (0, count - 1):
-                if k not in single:
-                    single[k] = self._single(i, batched, k)
-            if all(close(result[k], single[k]) for k in single):
+            if single is None:
+                single = self._single(i, batched, count - 1)
+            if close(result[-1], single):
                 return way, result
         return LOOP, self._loop(i, batched, count)

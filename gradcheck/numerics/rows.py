@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,6 +37,11 @@ def join(parts: Sequence[Rows]) -> Rows:
     """All rows of several disjoint sets, in order."""
     if len(parts) == 1:
         return parts[0]
+    parts = sorted(parts, key=lambda p: int(p.numbers[0]))
+    if all(a.numbers[-1] < b.numbers[0] for a, b in pairwise(parts)):
+        return Rows(
+            np.concatenate([p.numbers for p in parts]), np.concatenate([p.values for p in parts])
+        )
     numbers = np.sort(np.concatenate([p.numbers for p in parts]))
     values = np.empty(
         (len(numbers), *parts[0].values.shape[1:]), np.result_type(*(p.values for p in parts))
