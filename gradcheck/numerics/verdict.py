@@ -57,11 +57,10 @@ class Comparison:
         return bad[np.argsort(-self.relative()[bad], kind="stable")]
 
     def severity(self) -> Array:
-        """Disagreement over the scale of the line, to a factor of eight. Along random directions
-        leaves that one fault spoils are wrong by about the same; then their own order says more."""
+        """The relative disagreement to a factor of eight. Along random directions leaves that one
+        fault spoils are wrong by about the same; then their own order says more."""
         with np.errstate(all="ignore"):
-            gap = np.abs(self.analytic - self.numeric) / self.scale
-            return np.exp2(3 * np.round(np.log2(gap) / 3))
+            return np.exp2(3 * np.round(np.log2(self.relative()) / 3))
 
     def part(self, lines: slice) -> Comparison:
         """The outcome for some of the lines."""
