@@ -19,7 +19,7 @@ from gradcheck.numerics.noise import Precision
 from gradcheck.numerics.replay import Move
 from gradcheck.numerics.threads import spread
 
-COPIES = 128
+COPIES = 256
 """Copies of the forward that run at once."""
 
 

@@ -163,7 +163,7 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             return _not_finite(
                 f"the gradient of {name}", gradient, name, "behind a finite forward", tape
             )
-    if subject.buffers:  # the leaves are as they were
+    if len(before) > len(subject.leaves):  # buffers may have moved, the leaves have not
         subject.restore(before)
     output = subject.forward()
     changing = _not_deterministic(where, value, np.asarray(subject.value(output)))

@@ -14,19 +14,19 @@ PIECE = 32 * 1024
 """Entries in a piece: with a few temporaries it stays within a core's second-level cache."""
 
 
-def piecewise(formula: Callable[..., Array], *arrays: Array, piece: int = PIECE) -> Array:
-    """formula(*arrays), an elementwise function of arrays of one shape, `piece` entries at a time.
+def piecewise(formula: Callable[..., Array], *arrays: Array) -> Array:
+    """formula(*arrays), an elementwise function of arrays of one shape.
 
     The temporaries of the formula are pieces, so a large array passes through main memory once
     instead of once for every step.
     """
     n = arrays[0].size
-    if n <= piece:
+    if n <= PIECE:
         return formula(*arrays)
     flat = [a.reshape(-1) for a in arrays]
-    first = formula(*(a[:piece] for a in flat))
+    first = formula(*(a[:PIECE] for a in flat))
     out = np.empty(n, first.dtype)
-    out[:piece] = first
-    for i in range(piece, n, piece):
-        out[i : i + piece] = formula(*(a[i : i + piece] for a in flat))
+    out[:PIECE] = first
+    for i in range(PIECE, n, PIECE):
+        out[i : i + PIECE] = formula(*(a[i : i + PIECE] for a in flat))
     return out.reshape(arrays[0].shape)
