@@ -11,6 +11,7 @@ from gradcheck.numerics import sparsity
 from gradcheck.numerics.batching import BatchedOp
 from gradcheck.numerics.kinks import POINTS, Sides, two_sides
 from gradcheck.numerics.noise import Precision
+from gradcheck.numerics.share import SomeLines
 from gradcheck.numerics.verdict import Comparison, compare
 
 CACHED_OWNERS = 2_000_000
@@ -159,25 +160,10 @@ def check_some(
     return compare(Some(whole, chosen), analytic[chosen], h0[chosen], precision)
 
 
-class Some:
-    """A few of many lines."""
+class Some(SomeLines):
+    """A few entries of one input of an op."""
 
-    def __init__(self, lines: OpLines, chosen: Array) -> None:
-        self.lines, self.chosen, self.size = lines, chosen, len(chosen)
-
-    @property
-    def evaluations(self) -> int:
-        return self.lines.evaluations
-
-    def noise(self) -> Array:
-        return self.lines.noise()[self.chosen]
-
-    def __call__(self, offsets: tuple[float, ...], h: Array, active: Array) -> Array:
-        full = np.zeros(self.lines.size)
-        full[self.chosen] = h
-        return self.lines(offsets, full, self.chosen[active])
+    lines: OpLines
 
     def sides(self, h: Array, active: Array) -> Sides:
-        full = np.zeros(self.lines.size)
-        full[self.chosen] = h
-        return self.lines.sides(full, self.chosen[active])
+        return self.lines.sides(self.among_all(h), self.chosen[active])

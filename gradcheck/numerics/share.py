@@ -1,4 +1,4 @@
-"""A share of the entries of a leaf: where several shards divide one leaf among them."""
+"""A share of many lines: some entries of an input, or of a leaf that shards divide among them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ class SomeLines:
         return self.lines.noise()[self.chosen]
 
     def __call__(self, offsets: tuple[float, ...], h: Array, active: Array) -> Array:
+        return self.lines(offsets, self.among_all(h), self.chosen[active])
+
+    def among_all(self, h: Array) -> Array:
+        """Steps of the chosen lines as steps of all."""
         full = np.zeros(self.lines.size)
         full[self.chosen] = h
-        return self.lines(offsets, full, self.chosen[active])
+        return full
 
 
 def among_all(outcome: Comparison, chosen: Array, analytic: Array) -> Comparison:
