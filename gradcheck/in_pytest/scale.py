@@ -35,16 +35,22 @@ def worker_count(config: pytest.Config) -> int:
 
 
 def cap_threads(config: pytest.Config) -> None:
-    """Give each worker its share of its machine's cores: n workers with n BLAS threads each are
-    slower than one. A number that the user set in the environment is kept."""
+    """Give each worker its share of its machine's cores: n workers with n threads each are slower
+    than one. A number of BLAS threads that the user set in the environment is kept."""
     workers = getattr(config, "workerinput", {}).get(machines.NEIGHBOURS, worker_count(config))
-    if not workers or any(name in os.environ for name in THREAD_VARIABLES):
+    if not workers:
+        return
+    from gradcheck.numerics.threads import use_at_most
+
+    share = max(1, (os.cpu_count() or 1) // workers)
+    use_at_most(share)
+    if any(name in os.environ for name in THREAD_VARIABLES):
         return
     try:
         import threadpoolctl
     except ImportError:
         return
-    threadpoolctl.threadpool_limits(max(1, (os.cpu_count() or 1) // workers))
+    threadpoolctl.threadpool_limits(share)
 
 
 def cost(case: Case, check: str, options: Mapping[str, Any], measured: float | None) -> float:

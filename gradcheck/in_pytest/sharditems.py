@@ -1,7 +1,7 @@
 """One shard of a check as an item: `cases/gpt.yaml::large::gradient::2of4`.
 
 It runs its part and judges nothing: the entry that travels with its report holds what it saw, and
-`report/gather.py` puts the shards together.
+`gather.py` puts the shards together.
 """
 
 from __future__ import annotations

@@ -17,16 +17,28 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
-WORKERS = min(8, os.cpu_count() or 1)
+MOST = 8
+_workers = min(MOST, os.cpu_count() or 1)
+
+
+def use_at_most(count: int) -> None:
+    """For the rest of this process: it has a share of the cores only."""
+    global _workers
+    _workers = min(MOST, count)
+
+
+def workers() -> int:
+    """On how many threads `spread` runs what is worth it."""
+    return _workers
 
 
 def spread(run: Callable[[Item], None], items: Iterable[Item], *, threads: bool) -> None:
     """Call `run` on every item; on all cores where `threads` says that it is worth it."""
-    if not threads or WORKERS == 1 or _blas() is None:
+    if not threads or _workers == 1 or _blas() is None:
         for item in items:
             run(item)
         return
-    with one_blas_thread(), ThreadPoolExecutor(WORKERS) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(_workers) as pool:
         list(pool.map(run, items))
 
 

@@ -159,10 +159,14 @@ def test_threads_are_capped_in_workers_unless_the_user_chose(project, monkeypatc
         """
         import threadpoolctl
 
+        from gradcheck.numerics.threads import workers
+
         def pytest_gradcheck_result(case):
             threads = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
             with open(f"threads-{case.name}.txt", "w") as file:
                 file.write(str(max(threads)))
+            with open(f"workers-{case.name}.txt", "w") as file:
+                file.write(str(workers()))
         """,
     )
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -172,8 +176,10 @@ def test_threads_are_capped_in_workers_unless_the_user_chose(project, monkeypatc
     assert {(project.path / f"threads-{n}.txt").read_text() for n in ("one", "two")} == {
         str(max(1, cores // 2))
     }
+    assert (project.path / "workers-one.txt").read_text() == str(max(1, cores // 2))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     project.run("--gradcheck", "-n", "2").assert_outcomes(passed=2)
+    assert (project.path / "workers-one.txt").read_text() == str(max(1, cores // 2))
     assert (project.path / "threads-one.txt").read_text() == str(min(2, cores))
 
 
