@@ -106,7 +106,8 @@ def check_gradients(
     framework: a name ('tinytorch', 'pytorch') or an adapter; found from the tensors otherwise.
     options: those of the check `gradient` (`exhaustive=True`, `directions=3`, ...).
 
-    A model is copied first: the caller's own is not touched. Never raises for a wrong gradient:
+    A model is copied first: the caller's own is not touched. The process keeps the memory that is
+    freed meanwhile (see `gradcheck.memory`). Never raises for a wrong gradient:
     look at `result.outcome` ('passed' or 'failed'), `result.findings`, `result.measurements`.
     Raises TypeError or ValueError for arguments that make no sense, and what `fn` itself raises.
     """

@@ -87,6 +87,8 @@ def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
         for name, x in point.values.items()
         if name in point.trainable
     }
+    if not moved:
+        return True  # there is nothing that it could fail to follow
     try:
         for name, array in moved.items():
             subject.set(name, array)

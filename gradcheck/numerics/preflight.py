@@ -108,13 +108,7 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
             "a gradient",
         )
     if not value.size:
-        return Finding(
-            code="empty",
-            message=f"the result of {where} has shape {tuple(value.shape)}: there is nothing to "
-            "differentiate",
-            advice="give the case an input with at least one entry",
-            data={"shape": list(value.shape)},
-        )
+        return _empty(f"the result of {where}", value)
     if scalar and value.size != 1:
         return Finding(
             code="not_scalar",

@@ -34,11 +34,11 @@ def workers() -> int:
 
 def spread(run: Callable[[Item], None], items: Iterable[Item], *, threads: bool) -> None:
     """Call `run` on every item; on all cores where `threads` says that it is worth it."""
-    if not threads or _workers == 1 or _blas() is None:
+    if not threads or workers() == 1 or _blas() is None:
         for item in items:
             run(item)
         return
-    with one_blas_thread(), ThreadPoolExecutor(_workers) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(workers()) as pool:
         list(pool.map(run, items))
 
 
