@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradcheck.numerics.differences import SLOPE
+from gradcheck.numerics.core.differences import SLOPE
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "numerics.md"
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 320, 62, 44, 16

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gradcheck.case import Case, DataSpec, Named
 from gradcheck.engine import run_check
-from gradcheck.plugins import load
-from gradcheck.registry import Entry, Registry
-from gradcheck.subject import Subject
+from gradcheck.names.load import load
+from gradcheck.names.registry import Entry, Registry
+from gradcheck.probe.subject import Subject
+from gradcheck.yamlcases.case import Case, DataSpec, Named
 from tinytorch import Tensor
 from tinytorch.tracing import Tracer
 

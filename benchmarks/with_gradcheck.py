@@ -12,19 +12,20 @@ import numpy as np
 from contestants import SIZES, sampled, seconds_of, smallest_seen
 
 import tinytorch
-from gradcheck import check_gradients, plugins
-from gradcheck.case import Case, InputSpec
-from gradcheck.checks.gradient import Gradient
+from gradcheck import check_gradients
+from gradcheck.api.functions import FunctionSubject
+from gradcheck.checks.gradient.check import Gradient
 from gradcheck.frameworks.protocol import Precision
 from gradcheck.frameworks.tinytorch import TinyTorch
-from gradcheck.functions import FunctionSubject
-from gradcheck.numerics import endtoend, entrywise, preflight
+from gradcheck.names import load as plugins
+from gradcheck.names.registry import Registry
+from gradcheck.numerics.core.noise import Precision as Roundoff
+from gradcheck.numerics.end_to_end import endtoend, entrywise, preflight
+from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.examine import examine
-from gradcheck.numerics.noise import Precision as Roundoff
-from gradcheck.numerics.replay import Replay
-from gradcheck.registry import Registry
-from gradcheck.subject import Subject
+from gradcheck.probe.subject import Subject
 from gradcheck.yamlcases import load as casefile
+from gradcheck.yamlcases.case import Case, InputSpec
 from tinytorch.op import OPS, Op
 from tinytorch.tensor import Tensor
 

@@ -62,7 +62,7 @@ def seen(subject: str) -> dict[str, Any]:
 
 
 def model() -> Any:
-    from gradcheck import plugins
+    from gradcheck.names import load as plugins
 
     torch.manual_seed(0)
     factory = plugins.load().get("model", "gpt", "pytorch").value

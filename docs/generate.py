@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from gradcheck.names.load import load
 from gradcheck.options import table
-from gradcheck.plugins import load
-from gradcheck.yamlcases.reference import reference
+from gradcheck.yamlcases.export.reference import reference
 
 DOCS = Path(__file__).parent
 PARTS = {

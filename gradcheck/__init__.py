@@ -19,11 +19,11 @@ API_VERSION = 1
 _LAZY = {
     "Finding": "gradcheck.result",
     "Result": "gradcheck.result",
-    "Subject": "gradcheck.subject",
+    "Subject": "gradcheck.probe.subject",
     "Options": "gradcheck.checks.base",
     "Shards": "gradcheck.checks.base",
     "check": "gradcheck.engine",
-    "check_gradients": "gradcheck.functions",
+    "check_gradients": "gradcheck.api.functions",
 }
 
 __all__ = ["API_VERSION", "hookimpl", *_LAZY]

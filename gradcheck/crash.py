@@ -9,9 +9,9 @@ from types import FrameType
 
 import numpy as np
 
-from gradcheck.case import Case
-from gradcheck.frameworks.shorten import short_path
 from gradcheck.result import Finding
+from gradcheck.source.shorten import short_path
+from gradcheck.yamlcases.case import Case
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _NOBODYS = (

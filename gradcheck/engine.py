@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradcheck.case import Case
 from gradcheck.checks.base import shards_of
 from gradcheck.crash import crash
-from gradcheck.numerics.blame import at_home
-from gradcheck.registry import Registry
+from gradcheck.names.registry import Registry
+from gradcheck.numerics.telling.blame import at_home
+from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result, plain
 from gradcheck.shards import Shard
-from gradcheck.subject import Subject
 from gradcheck.together import Outcome, put_together
+from gradcheck.yamlcases.case import Case
 
 T = TypeVar("T")
 

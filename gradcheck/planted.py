@@ -13,10 +13,10 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from gradcheck.case import Case
 from gradcheck.engine import run_check
-from gradcheck.registry import Entry, Registry
+from gradcheck.names.registry import Entry, Registry
 from gradcheck.result import Finding, Result
+from gradcheck.yamlcases.case import Case
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,9 +22,9 @@ from typing import Any
 
 import pytest
 
-from gradcheck.case import Case
-from gradcheck.registry import Registry
+from gradcheck.names.registry import Registry
 from gradcheck.result import Result
+from gradcheck.yamlcases.case import Case
 
 
 class Kit:
@@ -49,7 +49,7 @@ class Kit:
     def registry(self) -> Registry:
         """What the plugins contributed; built anew after `register`."""
         if self._registry is None:
-            from gradcheck import plugins
+            from gradcheck.names import load as plugins
 
             self._registry = plugins.load(
                 self._folders, entry_points=self._entry_points, objects=self._objects

@@ -1,6 +1,6 @@
 """What all tests share."""
 
-from tests.project import everything_imported, project
+from tests.support.project import everything_imported, project
 
 __all__ = ["everything_imported", "project"]
 

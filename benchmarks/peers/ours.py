@@ -10,7 +10,7 @@ from typing import Any
 
 from gradcheck import hookimpl
 from gradcheck.engine import run_check
-from gradcheck.plugins import load
+from gradcheck.names.load import load
 from gradcheck.yamlcases.load import load_text
 
 from . import models, ops

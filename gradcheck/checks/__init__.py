@@ -1,1 +1,4 @@
-"""The checks: one file each. A check sees a Subject and its own options, and returns a Result."""
+"""The checks, a folder for each family.
+
+A check sees a Subject and its own options, and returns a Result.
+"""

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gradcheck.case import Case
+from gradcheck.probe.subject import Subject
 from gradcheck.result import Json, Result
 from gradcheck.shards import Shard
-from gradcheck.subject import Subject
+from gradcheck.yamlcases.case import Case
 
 
 class Options(BaseModel):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradcheck.commands.common import add_plugin_folder, registry_of
 
 if TYPE_CHECKING:
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

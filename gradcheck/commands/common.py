@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
 
 
 def add_plugin_folder(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +23,6 @@ def add_plugin_folder(parser: argparse.ArgumentParser) -> None:
 
 def registry_of(arguments: argparse.Namespace) -> Registry:
     """The registry with the plugins of the given folders."""
-    from gradcheck import plugins
+    from gradcheck.names import load as plugins
 
     return plugins.load([Path(p) for p in arguments.plugins or ["plugins"]])

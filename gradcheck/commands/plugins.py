@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradcheck.commands.common import add_plugin_folder, registry_of
 
 if TYPE_CHECKING:
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 def describe(registry: Registry) -> dict[str, Any]:
     """The plugins as JSON values, in the order of loading."""
     from gradcheck import API_VERSION
-    from gradcheck.registry import KINDS
+    from gradcheck.names.registry import KINDS
 
     found = []
     for info in registry.plugins.values():

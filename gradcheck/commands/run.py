@@ -12,8 +12,8 @@ from gradcheck.commands import Mistake
 from gradcheck.commands.common import add_plugin_folder, registry_of
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
+    from gradcheck.yamlcases.case import Case
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from gradcheck.yamlcases.jsonschema import dump, export
+    from gradcheck.yamlcases.export.jsonschema import dump, export
 
     text = dump(export(registry_of(arguments)))
     if arguments.output:

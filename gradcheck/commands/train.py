@@ -16,10 +16,10 @@ from gradcheck.commands import Mistake
 from gradcheck.commands.common import add_plugin_folder, registry_of
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
     from gradcheck.training.progress import Progress
     from gradcheck.training.trainer import Trainer
+    from gradcheck.yamlcases.case import Case
 
 CHECKPOINT = "checkpoint.safetensors"
 CURVE = "loss.svg"
@@ -52,7 +52,7 @@ def _positive(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from gradcheck.subject import SubjectError
+    from gradcheck.probe.subject import SubjectError
     from gradcheck.training.checkpoint import CheckpointError
 
     registry = registry_of(arguments)
@@ -88,11 +88,11 @@ def find_case(target: str, registry: Registry) -> Case:
 
 
 def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int:
-    from gradcheck.case import TrainSpec
-    from gradcheck.subject import Subject
+    from gradcheck.probe.subject import Subject
     from gradcheck.training import checkpoint
     from gradcheck.training.progress import Progress
     from gradcheck.training.trainer import Diverged, Trainer
+    from gradcheck.yamlcases.case import TrainSpec
 
     changes = {k: getattr(arguments, k) for k in ("steps", "eval_every", "sample")}
     given = {k: v for k, v in changes.items() if v is not None}

@@ -13,9 +13,9 @@ import numpy as np
 import tinytorch
 from gradcheck.frameworks.calling import call_op
 from gradcheck.frameworks.protocol import Array, Leaf, Output, Precision
-from gradcheck.frameworks.shorten import defined_at, short_path
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
+from gradcheck.source.shorten import defined_at, short_path
 from tinytorch.autograd import pull_back, topological
 from tinytorch.op import Node, Where
 from tinytorch.op import state as recording

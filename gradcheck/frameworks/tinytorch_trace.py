@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradcheck.frameworks.protocol import Cut, Leaf, Output
-from gradcheck.frameworks.shorten import short_path
-from gradcheck.sourcetext import name_in, target_of, text_of
+from gradcheck.source.shorten import short_path
+from gradcheck.source.sourcetext import name_in, target_of, text_of
 from tinytorch.op import Where
 from tinytorch.origins import Edge
 from tinytorch.tensor import Tensor

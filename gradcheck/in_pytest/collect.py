@@ -12,8 +12,8 @@ from gradcheck.in_pytest.session import KEY
 from gradcheck.in_pytest.sharditems import ShardedCheck
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
+    from gradcheck.yamlcases.case import Case
 
 
 class CheckedFile(pytest.File):
@@ -65,7 +65,7 @@ class PluginFile(CheckedFile):
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
         from pathlib import Path
 
-        from gradcheck.implicit import implicit_cases
+        from gradcheck.yamlcases.implicit import implicit_cases
 
         session = self.config.stash[KEY]
         registry = session.registry_for(self)
@@ -110,7 +110,7 @@ class CaseNode(pytest.Collector):
     def shards_of(self, name: str) -> int:
         """In how many shards a check runs; what will not run at all is one item, which says why."""
         from gradcheck.checks.base import shards_of
-        from gradcheck.registry import UnknownName
+        from gradcheck.names.registry import UnknownName
 
         try:
             check = self.registry.get("check", name).value

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
     from gradcheck.in_pytest.session import ConftestRegister
     from gradcheck.result import Result
+    from gradcheck.yamlcases.case import Case
 
 
 @pytest.hookspec

@@ -17,9 +17,9 @@ from gradcheck.report.judge import judge
 from gradcheck.report.text import Failure, error_text
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
     from gradcheck.result import Finding, Result
+    from gradcheck.yamlcases.case import Case
 
 T = TypeVar("T")
 

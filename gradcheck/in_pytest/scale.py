@@ -16,7 +16,7 @@ import pytest
 from gradcheck.in_pytest import machines
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
+    from gradcheck.yamlcases.case import Case
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def cap_threads(config: pytest.Config) -> None:
     workers = getattr(config, "workerinput", {}).get(machines.NEIGHBOURS, worker_count(config))
     if not workers:
         return
-    from gradcheck.numerics.threads import use_at_most
+    from gradcheck.numerics.core.threads import use_at_most
 
     share = max(1, (os.cpu_count() or 1) // workers)
     use_at_most(share)

@@ -23,10 +23,10 @@ from gradcheck.report.live import Live, live_on_terminal
 from gradcheck.yamlcases.detect import is_yaml, looks_like_cases
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
     from gradcheck.result import Result
     from gradcheck.together import Outcome
+    from gradcheck.yamlcases.case import Case
 
 MANY = 1000
 KEY = pytest.StashKey["Session"]()
@@ -218,7 +218,7 @@ class Session:
 
     def ask_conftests(self, hook: Any, registry: Registry) -> None:
         """The third door: names that conftest files contribute for the cases below them."""
-        from gradcheck.provenance import where_raised
+        from gradcheck.source.provenance import where_raised
 
         try:
             hook(config=self.config, register=ConftestRegister(registry))
@@ -235,13 +235,13 @@ class Session:
             )
 
     def load_plugins(self) -> Registry:
-        from gradcheck.plugins import load
+        from gradcheck.names.load import load
 
         return load(self.plugin_folders)
 
     def load_plugins_strictly(self) -> None:
         """Under --gradcheck-strict-plugins, once and before anything is collected."""
-        from gradcheck.plugins import PluginError, load
+        from gradcheck.names.load import PluginError, load
 
         try:
             load(self.plugin_folders, strict=True)
@@ -300,8 +300,8 @@ class ConftestRegister:
         self._registry = registry
 
     def __getattr__(self, kind: str) -> Any:
-        from gradcheck.plugins import registrar
-        from gradcheck.registry import KINDS
+        from gradcheck.names.load import registrar
+        from gradcheck.names.registry import KINDS
 
         if kind not in KINDS:
             raise AttributeError(

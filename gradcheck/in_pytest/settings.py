@@ -11,7 +11,7 @@ import pytest
 from gradcheck import options
 
 if TYPE_CHECKING:
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
 
 Settings = dict[str, dict[str, Any]]
 """check -> option -> value"""

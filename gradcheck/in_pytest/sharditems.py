@@ -18,10 +18,10 @@ from gradcheck.report.entry import new_entry
 from gradcheck.shards import Shard
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
-    from gradcheck.registry import Registry
+    from gradcheck.names.registry import Registry
     from gradcheck.result import Result
     from gradcheck.together import Outcome
+    from gradcheck.yamlcases.case import Case
 
 
 class ShardedCheck(pytest.Collector):

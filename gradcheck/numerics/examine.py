@@ -12,28 +12,28 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import OpCall
-from gradcheck.numerics.calls import LocalProof, check_calls
-from gradcheck.numerics.complexstep import NotAnalytic
-from gradcheck.numerics.directions import Forward
-from gradcheck.numerics.endtoend import (
+from gradcheck.numerics.core.noise import Precision, scale_of
+from gradcheck.numerics.core.verdict import RIGHT
+from gradcheck.numerics.end_to_end.complexstep import NotAnalytic
+from gradcheck.numerics.end_to_end.directions import Forward
+from gradcheck.numerics.end_to_end.endtoend import (
     EndToEnd,
     check_directions,
     make_forward,
     precision_of,
 )
-from gradcheck.numerics.entrywise import check_complex, check_entries
-from gradcheck.numerics.evidence import evidence_of, nothing, seen
-from gradcheck.numerics.figures import heatmap
-from gradcheck.numerics.merge import Examination, Part, merged
-from gradcheck.numerics.noise import Precision, scale_of
-from gradcheck.numerics.preflight import Point, prepare
-from gradcheck.numerics.replay import Replay
-from gradcheck.numerics.secondlook import acquit
-from gradcheck.numerics.secondorder import SecondOrder, check_second_order
-from gradcheck.numerics.verdict import RIGHT
+from gradcheck.numerics.end_to_end.entrywise import check_complex, check_entries
+from gradcheck.numerics.end_to_end.preflight import Point, prepare
+from gradcheck.numerics.end_to_end.replay import Replay
+from gradcheck.numerics.end_to_end.secondlook import acquit
+from gradcheck.numerics.end_to_end.secondorder import SecondOrder, check_second_order
+from gradcheck.numerics.ops.calls import LocalProof, check_calls
+from gradcheck.numerics.telling.evidence import evidence_of, nothing, seen
+from gradcheck.numerics.telling.figures import heatmap
+from gradcheck.numerics.telling.merge import Examination, Part, merged
+from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Json, plain
 from gradcheck.shards import Dealer, Shard
-from gradcheck.subject import Subject
 
 
 @dataclass(frozen=True, kw_only=True)

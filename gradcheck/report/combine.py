@@ -129,7 +129,7 @@ def _of_some(result: Result, ended: Sequence[Ended], of: int) -> Result:
 
 def case_of(entry: Entry, xfail: list[dict[str, Any]]) -> Any:
     """As much of the case as a verdict and its text need."""
-    from gradcheck.case import Case, Place, Xfail
+    from gradcheck.yamlcases.case import Case, Place, Xfail
 
     return Case.model_construct(
         name=entry["case"],

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from gradcheck.report.text import failure_text, unexpected_pass
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
     from gradcheck.result import Result
+    from gradcheck.yamlcases.case import Case
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from gradcheck.report.plots import figure_lines
 
 if TYPE_CHECKING:
-    from gradcheck.case import Case
     from gradcheck.result import Finding, Result
+    from gradcheck.yamlcases.case import Case
 
 MOST_LINES = 20
 MOST_YAML_LINES = 6

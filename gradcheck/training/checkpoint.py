@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.case import Case
 from gradcheck.frameworks.protocol import Array
 from gradcheck.training.history import History
 from gradcheck.training.trainer import Trainer
+from gradcheck.yamlcases.case import Case
 
 FORMAT = "gradcheck.train.1"
 KEYS_THAT_MATTER = ("framework", "model", "args", "data", "loss", "optimizer", "step", "dtype")

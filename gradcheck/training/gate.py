@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gradcheck.case import Case
 from gradcheck.engine import run_check
-from gradcheck.registry import Registry
+from gradcheck.names.registry import Registry
 from gradcheck.report.text import failure_text
+from gradcheck.yamlcases.case import Case
 
 BUDGET_SECONDS = 20.0
 """No check is begun after this; the last ones are then named as not run."""

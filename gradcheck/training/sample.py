@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcheck.subject import Subject
+from gradcheck.probe.subject import Subject
 
 
 def write_sample(

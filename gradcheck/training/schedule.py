@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gradcheck.case import ScheduleSpec
+from gradcheck.yamlcases.case import ScheduleSpec
 
 
 def factor(spec: ScheduleSpec, step: int, steps: int) -> float:

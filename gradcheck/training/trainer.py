@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.batches import Loader
-from gradcheck.case import TrainSpec
 from gradcheck.frameworks.protocol import Array, ClipsGradients
 from gradcheck.memory import keep_freed_memory
-from gradcheck.subject import Subject, SubjectError
+from gradcheck.probe.batches import Loader
+from gradcheck.probe.subject import Subject, SubjectError
 from gradcheck.training.history import History
 from gradcheck.training.schedule import Rates
+from gradcheck.yamlcases.case import TrainSpec
 
 EVALUATION_SEED = 20_000_003
 """Of the order of held-out batches: every evaluation sees the same ones."""

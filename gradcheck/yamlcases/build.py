@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import yaml
 from pydantic import ValidationError
 
-from gradcheck.case import Case, CaseKeys, Place
 from gradcheck.yamlcases import paths as casepaths
+from gradcheck.yamlcases.case import Case, CaseKeys, Place
 from gradcheck.yamlcases.names import Names
 from gradcheck.yamlcases.parametrize import Variant, apply, variants
 from gradcheck.yamlcases.schema import (

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from gradcheck.case import Case
-from gradcheck.registry import Registry
+from gradcheck.names.registry import Registry
 from gradcheck.yamlcases.build import CaseBuilder, Origin
+from gradcheck.yamlcases.case import Case
 from gradcheck.yamlcases.names import Names
 from gradcheck.yamlcases.schema import CASE_ID, FREE_KEY, MAX_ID, TOP_KEYS, VERSION, CaseError
 from gradcheck.yamlcases.text import MAX_BYTES, YamlProblem, compose, decode, place, split_lines

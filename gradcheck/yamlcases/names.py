@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gradcheck.case import Case
-from gradcheck.registry import Entry, Registry, UnknownName
+from gradcheck.names.registry import Entry, Registry, UnknownName
+from gradcheck.yamlcases.case import Case
 from gradcheck.yamlcases.values import clip
 from gradcheck.yamlcases.wording import Location, did_you_mean, sentence, telling
 

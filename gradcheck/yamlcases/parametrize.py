@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradcheck.case import CaseKeys, as_checks, as_input, as_named
+from gradcheck.yamlcases.case import CaseKeys, as_checks, as_input, as_named
 from gradcheck.yamlcases.values import clip
 from gradcheck.yamlcases.wording import Location, did_you_mean
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gradcheck.case import Case
+from gradcheck.yamlcases.case import Case
 from gradcheck.yamlcases.wording import Location
 
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradcheck import inputs
-from gradcheck.case import Case, CaseKeys, as_checks, as_named
+from gradcheck.yamlcases import inputs
+from gradcheck.yamlcases.case import Case, CaseKeys, as_checks, as_named
 from gradcheck.yamlcases.wording import Location
 
 VERSION = 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gradcheck.case import PYTHON_SPEC, WORD
+from gradcheck.yamlcases.case import PYTHON_SPEC, WORD
 from gradcheck.yamlcases.values import clip
 
 Location = tuple[str | int, ...]

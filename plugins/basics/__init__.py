@@ -1,7 +1,7 @@
 """Small models and real data sets: what a first case file is made of."""
 
 from gradcheck import hookimpl
-from gradcheck.hookspecs import Register
+from gradcheck.names.hookspecs import Register
 
 gradcheck_api = 1
 

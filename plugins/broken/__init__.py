@@ -5,7 +5,7 @@ show what a failure looks like, and that the checks can fail at all.
 """
 
 from gradcheck import hookimpl
-from gradcheck.hookspecs import Register
+from gradcheck.names.hookspecs import Register
 
 gradcheck_api = 1
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradcheck import hookimpl
-from gradcheck.hookspecs import Register
+from gradcheck.names.hookspecs import Register
 
 gradcheck_api = 1
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from gradcheck.frameworks.protocol import Array, OpCall
-from gradcheck.frameworks.shorten import defined_at
+from gradcheck.source.shorten import defined_at
 
 from .cuts import user_line
 

@@ -7,7 +7,7 @@
 """
 
 from gradcheck import hookimpl
-from gradcheck.hookspecs import Register
+from gradcheck.names.hookspecs import Register
 
 gradcheck_api = 1
 

@@ -9,7 +9,7 @@ loss: sequence_cross_entropy
 from typing import Any
 
 from gradcheck import hookimpl
-from gradcheck.hookspecs import Register
+from gradcheck.names.hookspecs import Register
 
 gradcheck_api = 1
 

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from gradcheck.hookspecs import Register
+from gradcheck.names.hookspecs import Register
 from tinytorch import Tensor
 from tinytorch.nn import functional
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks.subjects import Bench
+from tests.support.subjects import Bench
 
 HEAD = """\
 import numpy as np
@@ -76,13 +76,13 @@ def loaded() -> None:
     """In-process runs forget what they import; numpy cannot be imported a second time."""
     import gradcheck.engine
     import gradcheck.frameworks.tinytorch
-    import gradcheck.implicit
     import gradcheck.in_pytest.collect
     import gradcheck.in_pytest.reporter
-    import gradcheck.plugins
+    import gradcheck.names.load
+    import gradcheck.yamlcases.implicit
     import gradcheck.yamlcases.load
 
-    gradcheck.plugins.load()
+    gradcheck.names.load.load()
 
 
 @pytest.fixture

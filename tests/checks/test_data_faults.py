@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.checks.nets import Net, only
-from tests.checks.subjects import Arrays, Bench, codes, images
+from tests.support.nets import Net, only
+from tests.support.subjects import Arrays, Bench, codes, images
 from tinytorch import Tensor
 
 

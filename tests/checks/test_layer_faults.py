@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from gradcheck.result import Finding, Result
-from tests.checks.subjects import Bench, codes
-from tests.checks.tiny import TinyGPT
+from tests.support.subjects import Bench, codes
+from tests.support.tiny import TinyGPT
 from tinytorch import Tensor, nn
 
-TINY = Path(__file__).with_name("tiny.py")
+TINY = Path(__file__).parents[1] / "support" / "tiny.py"
 
 
 def line_of(text: str) -> str:
-    """'tests/checks/tiny.py:N' of the only line that contains the text."""
+    """'tests/support/tiny.py:N' of the only line that contains the text."""
     rows = TINY.read_text(encoding="utf-8").splitlines()
     found = [i for i, row in enumerate(rows, 1) if text in row]
     assert len(found) == 1

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.checks.subjects import Arrays, Bench, codes
-from tests.checks.tiny import TinyGPT
+from tests.support.subjects import Arrays, Bench, codes
+from tests.support.tiny import TinyGPT
 from tinytorch import Tensor, nn
 
 

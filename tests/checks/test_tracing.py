@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcheck.checks.graph_advice import rewrite
+from gradcheck.checks.graph.advice import rewrite
 from gradcheck.frameworks.tinytorch_trace import Trace
-from gradcheck.sourcetext import name_in, statement, target_of, text_of
+from gradcheck.source.sourcetext import name_in, statement, target_of, text_of
 from tinytorch import Tensor, no_grad
 from tinytorch.op import Op
 from tinytorch.traced_array import TracedArray

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.checks.nets import Net, Table, only, plain_step
-from tests.checks.subjects import Arrays, Bench, codes, texts
+from tests.support.nets import Net, Table, only, plain_step
+from tests.support.subjects import Arrays, Bench, codes, texts
 from tinytorch import Tensor, optim
 from tinytorch.nn import functional as F
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.checks.user_text import in_order, net
+from tests.support.user_text import in_order, net
 
 CHARS = """
 class Chars(nn.Module):

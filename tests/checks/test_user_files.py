@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.checks.user_text import UPSTREAM, in_order, net
+from tests.support.user_text import UPSTREAM, in_order, net
 
 
 def test_logits_rebuilt_from_data(user) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck import plugins
 from gradcheck.__main__ import main
+from gradcheck.names import load as plugins
 from gradcheck.planted import Planting
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck import hookimpl, plugins
+from gradcheck import hookimpl
 from gradcheck.engine import run_check
+from gradcheck.names import load as plugins
 from gradcheck.planted import case_from
 from tests.faults import correct_models, correct_ops, correct_training
 

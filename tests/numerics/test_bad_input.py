@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradcheck.frameworks.tinytorch import TinyTorch
-from tests.numerics.support import check_model, check_op, codes
+from tests.support.numerics import check_model, check_op, codes
 from tinytorch import Tensor, nn
 
 

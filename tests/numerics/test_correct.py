@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.numerics.support import check_model, check_op
+from tests.support.numerics import check_model, check_op
 from tinytorch import Tensor, nn
 from tinytorch.nn import functional as F
 

@@ -8,7 +8,7 @@ import pytest
 
 import tinytorch
 from gradcheck.frameworks.tinytorch import TinyTorch
-from tests.numerics.support import check_model, codes
+from tests.support.numerics import check_model, codes
 from tinytorch import Tensor, nn
 from tinytorch.autograd import pull_back, topological
 

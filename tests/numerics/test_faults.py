@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.numerics.support import check_op
+from tests.support.numerics import check_op
 from tinytorch.ops._erf import erf
 
 X = {"x": (3, 4)}

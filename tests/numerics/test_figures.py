@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcheck.frameworks.tinytorch import TinyTorch
-from gradcheck.numerics import blocks
-from tests.numerics.support import check_model, check_op
+from gradcheck.numerics.end_to_end import blocks
+from tests.support.numerics import check_model, check_op
 from tinytorch import Tensor, nn
 
 

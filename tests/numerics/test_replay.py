@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcheck.case import Case
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.directions import ROOM, grouped
-from gradcheck.numerics.replay import Replay
-from gradcheck.numerics.rows import Rows, join, split
-from gradcheck.subject import Subject
-from tests.numerics.support import registry
+from gradcheck.numerics.end_to_end.directions import ROOM, grouped
+from gradcheck.numerics.end_to_end.replay import Replay
+from gradcheck.numerics.end_to_end.rows import Rows, join, split
+from gradcheck.probe.subject import Subject
+from gradcheck.yamlcases.case import Case
 from tests.numerics.test_correct import Mixed, step
+from tests.support.numerics import registry
 
 
 @pytest.fixture

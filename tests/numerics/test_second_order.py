@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradcheck
-from tests.numerics.support import check_op
+from tests.support.numerics import check_op
 
 torch = pytest.importorskip("torch")
 

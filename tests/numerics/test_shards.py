@@ -11,20 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradcheck.case import Case
-from gradcheck.checks.gradient_variants import counted_variants
+from gradcheck.checks.gradient.variants import counted_variants
 from gradcheck.frameworks.tinytorch import TinyTorch
-from gradcheck.numerics import complexstep
-from gradcheck.numerics.directions import NOISE_POINTS
+from gradcheck.numerics.core.verdict import RIGHT
+from gradcheck.numerics.end_to_end import complexstep
+from gradcheck.numerics.end_to_end.directions import NOISE_POINTS
 from gradcheck.numerics.examine import Look, Settings
-from gradcheck.numerics.merge import merged
-from gradcheck.numerics.verdict import RIGHT
+from gradcheck.numerics.telling.merge import merged
+from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
 from gradcheck.shards import Dealer, Shard
-from gradcheck.subject import Subject
 from gradcheck.together import Outcome, named, put_together
-from tests.numerics.support import check_model, check_op, registry
+from gradcheck.yamlcases.case import Case
 from tests.numerics.test_end_to_end import Broken, Detached, Residual, TiedOnce, WithoutTape, step
+from tests.support.numerics import check_model, check_op, registry
 from tinytorch import Tensor
 from tinytorch.op import Op
 

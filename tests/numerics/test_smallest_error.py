@@ -13,8 +13,8 @@ from gradcheck_plugins.transformer.gpt import GPT
 
 import tinytorch
 from gradcheck import check_gradients
+from gradcheck.api.functions import FunctionSubject
 from gradcheck.frameworks.tinytorch import TinyTorch
-from gradcheck.functions import FunctionSubject
 from gradcheck.numerics.examine import examine
 from gradcheck.result import Result
 from tinytorch import Tensor

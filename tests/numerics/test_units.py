@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradcheck.numerics import differences, noise, sparsity
-from gradcheck.numerics.diagnose import diagnose
-from gradcheck.numerics.differences import sixth_difference, slope
-from gradcheck.numerics.noise import Precision, measured_noise, scale_of
-from gradcheck.numerics.verdict import OPEN, RIGHT, WRONG, compare
+from gradcheck.numerics.core import differences, noise
+from gradcheck.numerics.core.differences import sixth_difference, slope
+from gradcheck.numerics.core.noise import Precision, measured_noise, scale_of
+from gradcheck.numerics.core.verdict import OPEN, RIGHT, WRONG, compare
+from gradcheck.numerics.ops import sparsity
+from gradcheck.numerics.telling.diagnose import diagnose
 
 
 def pairs(fn, x, h, count):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck import plugins
-from gradcheck.implicit import implicit_cases
+from gradcheck.names import load as plugins
+from gradcheck.yamlcases.implicit import implicit_cases
 from gradcheck.yamlcases.load import load_cases
 
 ROOT = Path(__file__).parents[2]

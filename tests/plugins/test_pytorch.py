@@ -272,7 +272,7 @@ def test_a_tinytorch_model_has_pytorch_for_a_reference():
 def test_without_torch_the_case_says_so(monkeypatch, kit):
     import sys
 
-    from gradcheck.registry import UnknownName
+    from gradcheck.names.registry import UnknownName
 
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in [m for m in sys.modules if m.startswith("gradcheck_plugins.pytorch.")]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.case import Case, Place
 from gradcheck.report.annotations import annotation_lines
 from gradcheck.report.entry import new_entry
 from gradcheck.report.live import Live
@@ -16,6 +15,7 @@ from gradcheck.report.plots import sparkline
 from gradcheck.report.terminal import summary_lines
 from gradcheck.report.text import failure_text
 from gradcheck.result import Finding, Result
+from gradcheck.yamlcases.case import Case, Place
 
 YAML = """\
   shakespeare_gpt:

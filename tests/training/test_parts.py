@@ -10,15 +10,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from gradcheck import plugins
-from gradcheck.case import Case, DataSpec, Named, ScheduleSpec, TrainSpec
-from gradcheck.registry import Registry
-from gradcheck.subject import Subject
+from gradcheck.names import load as plugins
+from gradcheck.names.registry import Registry
+from gradcheck.probe.subject import Subject
 from gradcheck.training.curve import loss_curve
 from gradcheck.training.gate import examine
 from gradcheck.training.history import History
 from gradcheck.training.schedule import Rates, factor
 from gradcheck.training.trainer import Trainer
+from gradcheck.yamlcases.case import Case, DataSpec, Named, ScheduleSpec, TrainSpec
 
 
 @pytest.fixture(scope="module")

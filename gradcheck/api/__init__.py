@@ -1,0 +1,1 @@
+"""The checks as functions, for a notebook or a script."""

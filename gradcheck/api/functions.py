@@ -1,0 +1,196 @@
+"""The gradient check as a function: no pytest, no case file, made for a notebook.
+
+result = gradcheck.check_gradients(lambda x, w: (x @ w).tanh(), x, w)
+result = gradcheck.check_gradients(model, inputs, loss=lambda output: cross_entropy(output, y))
+print(result.outcome, result.findings)
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gradcheck.api import arguments
+from gradcheck.checks.gradient.check import settings_of
+from gradcheck.crash import crash
+from gradcheck.frameworks.protocol import Array, Framework, Leaf, Output
+from gradcheck.names.registry import Registry
+from gradcheck.numerics.examine import examine
+from gradcheck.probe.subject import Subject
+from gradcheck.result import Finding, Result
+from gradcheck.yamlcases.case import Case
+
+
+class FunctionSubject(Subject):
+    """A function of arrays, or a model with its inputs, as a subject.
+
+    fn: called with one tensor per array, in order. arrays: the inputs that are differentiated
+    (floating ones) or handed over as they are (ints, bools). model: whose parameters are checked.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Output],
+        framework: Framework,
+        *,
+        arrays: Mapping[str, Array],
+        model: Any = None,
+        differentiate_inputs: bool = True,
+        dtype: str = "float64",
+        seed: int = 0,
+        training: bool = True,
+        name: str = "function",
+    ) -> None:
+        self.case = Case(name=name, op=name if model is None else None, model=name, seed=seed)
+        self.registry = Registry()
+        self.framework = framework
+        self.seed, self.dtype, self.training = seed, dtype, training
+        self.batch_size = None
+        self.fn = fn
+        self.model = model
+        self.batch = ()
+        self._arrays = dict(arrays)
+        self._differentiate = differentiate_inputs
+        framework.manual_seed(seed)
+        self.operands = {}
+        self.inputs = {}
+        for key, array in arrays.items():
+            trainable = array.dtype.kind == "f" and differentiate_inputs
+            self.operands[key] = framework.leaf(
+                array, trainable=trainable, dtype=dtype if array.dtype.kind == "f" else None
+            )
+            if trainable:
+                self.inputs[key] = self.operands[key]
+        self.parameters = {}
+        if model is not None:
+            framework.cast(model, dtype)
+            self.parameters = framework.named_parameters(model)
+
+    def fresh(self, **changes: Any) -> Subject:
+        """Another subject of the same function; dtype, seed or arrays may differ."""
+        given = {"dtype": self.dtype, "seed": self.seed, "arrays": self._arrays, **changes}
+        given.pop("batch_size", None)
+        return FunctionSubject(
+            self.fn,
+            self.framework,
+            model=self.model,
+            differentiate_inputs=self._differentiate,
+            training=self.training,
+            name=self.case.name,
+            **given,
+        )
+
+    def _forward(self, batch: tuple[Leaf, ...]) -> Output:
+        return self._call(self.operands)
+
+    def _call(self, operands: Mapping[str, Leaf]) -> Output:
+        return self.fn(*operands.values())
+
+
+def check_gradients(
+    fn: Any,
+    *inputs: Any,
+    loss: Callable[[Output], Output] | None = None,
+    framework: str | Framework | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Result:
+    """Compare every analytic gradient of a function or model with the numeric one.
+
+    fn: a function of tensors, or a model (anything with tensors on it that is called with tensors).
+    inputs: arrays or tensors. A function is checked with respect to its floating inputs; a model
+    with respect to its parameters. loss: turns the output of a model into the scalar that is
+    differentiated; without it an output of any shape is contracted with random weights.
+    framework: a name ('tinytorch', 'pytorch') or an adapter; found from the tensors otherwise.
+    options: those of the check `gradient` (`exhaustive=True`, `directions=3`, ...).
+
+    A model is copied first: the caller's own is not touched. The process keeps the memory that is
+    freed meanwhile (see `gradcheck.memory`). Never raises for a wrong gradient:
+    look at `result.outcome` ('passed' or 'failed'), `result.findings`, `result.measurements`.
+    Raises TypeError or ValueError for arguments that make no sense, and what `fn` itself raises.
+    """
+    chosen = arguments.options(options)
+    arguments.callables(fn, loss)
+    adapter = _framework(framework, fn, inputs)
+    arrays = {f"input{i}": arguments.array(adapter, v, i) for i, v in enumerate(inputs)}
+    model = copy.deepcopy(fn) if _is_model(adapter, fn) else None
+    call = model if model is not None else fn
+
+    def run(*tensors: Leaf) -> Output:
+        output = call(*tensors)
+        if loss is None:
+            return arguments.one_tensor(output, _name(fn))
+        return arguments.one_tensor(loss(output), "loss")
+
+    subject = FunctionSubject(
+        run,
+        adapter,
+        arrays=arrays,
+        model=model,
+        differentiate_inputs=model is None,
+        seed=seed,
+        dtype=adapter.precision.data,
+        name=_name(fn),
+    )
+    if not subject.leaves:
+        raise ValueError(arguments.nothing_to_check(fn, inputs))
+    try:
+        done = examine(
+            subject,
+            seed=seed,
+            budget=chosen.budget,
+            scalar=loss is not None,
+            **settings_of(chosen),
+        )
+    except Exception as error:
+        subject.forward()  # what `fn` itself raises is raised as it is
+        finding = crash(error, subject.case)
+        if finding is None:
+            raise  # gradcheck's own
+        return Result(findings=(_backward_failed(finding),))
+    return Result(
+        findings=tuple(done.findings),
+        measurements=done.certificate.measurements(),
+        notes=tuple(done.notes),
+        figures=done.figures,
+    )
+
+
+def _backward_failed(crashed: Finding) -> Finding:
+    """The forward runs, so it was the backward that raised."""
+    return dataclasses.replace(
+        crashed,
+        code="backward_failed",
+        where=None,
+        lines=(),
+        message=f"the forward runs and the backward does not: {crashed.message}",
+        advice="stay with the framework's own operations from the inputs to the result: no numpy, "
+        "no detach, no tensor rebuilt from .data",
+    )
+
+
+def _framework(given: str | Framework | None, fn: Any, inputs: Sequence[Any]) -> Framework:
+    if given is not None and not isinstance(given, str):
+        return given
+    from gradcheck.names import load as plugins
+
+    registry = plugins.load()
+    if given is None:
+        modules = {type(v).__module__.partition(".")[0] for v in (*inputs, fn)}
+        bases = {c.__module__.partition(".")[0] for c in type(fn).__mro__}
+        given = "pytorch" if "torch" in modules | bases else "tinytorch"
+    adapter: Framework = registry.framework(given)
+    return adapter
+
+
+def _is_model(adapter: Framework, fn: Any) -> bool:
+    if isinstance(fn, type) or hasattr(fn, "__code__"):
+        return False
+    return bool(adapter.named_parameters(fn))
+
+
+def _name(fn: Any) -> str:
+    text = getattr(fn, "__name__", type(fn).__name__)
+    return text if text.isidentifier() else "function"

@@ -1,0 +1,1 @@
+"""The check `gradient`: is every entry of every gradient right."""

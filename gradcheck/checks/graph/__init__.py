@@ -1,0 +1,1 @@
+"""The check `graph`: does every parameter get its gradient, and where is the graph cut."""

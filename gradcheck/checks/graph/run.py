@@ -1,0 +1,175 @@
+"""The measuring half of the graph check: one traced forward and backward."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from gradcheck.checks.graph.report import GraphReport, State
+from gradcheck.checks.graph.states import Classifier
+from gradcheck.checks.graph.units import dead_units
+from gradcheck.checks.lib.probing import Probe
+from gradcheck.frameworks.protocol import Array, Cut, TracesCuts
+from gradcheck.probe.subject import Subject
+
+
+def inspect_graph(subject: Subject, options: Any) -> GraphReport:
+    """Run forward and backward once under the tracer and classify every parameter."""
+    wide = subject.framework.precision.data
+    size = None if subject.case.op is not None else _size(subject, options)
+    trouble = None
+    with tracing(subject.framework) as trace:
+        traced = subject.fresh(dtype=wide, batch_size=size)
+        getattr(trace, "built", lambda: None)()
+        try:
+            report, grads, output = _run_once(traced, trace, options)
+        except Exception as error:
+            trouble = error
+        else:
+            _find_cuts(report, grads, output, trace, options)
+            _say_where(report, trace)
+    if trouble is not None:
+        # Either the user's code fails anyway, then it fails again here, or it cannot live with the
+        # arrays that the tracer hands out: then the check goes on without lines.
+        trace = None
+        report, grads, _ = _run_once(subject.fresh(dtype=wide, batch_size=size), None, options)
+        report.notes.append(f"cuts could not be traced to their lines: {trouble}")
+    if report.dead and size is not None:  # few samples: ask the whole batch before saying it
+        whole = subject.fresh(dtype=wide, batch_size=None)
+        report.dead = dead_units(_tape(whole, whole.forward()), options.max_dead)
+    Classifier(report, grads, options).classify()
+    return report
+
+
+def _say_where(report: GraphReport, trace: Any) -> None:
+    """Lines that made, and that froze, the parameters."""
+    made_at = getattr(trace, "made_at", None)
+    frozen_at = getattr(trace, "frozen_at", None)
+    off_at = getattr(trace, "off_at", None)
+    for name, state in report.states.items():
+        leaf = report.subject.leaves[name]
+        state.made_at = made_at(leaf) if made_at else None
+        state.frozen_at = frozen_at(leaf) if frozen_at else None
+        if off_at and not state.trainable:
+            state.made_at = off_at(leaf) or state.made_at
+    if made_at and report.late:
+        now = report.subject.framework.named_parameters(report.subject.model)
+        report.late = {n: made_at(now[n]) for n in report.late}
+
+
+def _find_cuts(
+    report: GraphReport, grads: dict[str, Array | None], output: Any, trace: Any, options: Any
+) -> None:
+    """Cuts behind which something gets no gradient; failing that, cuts that take a part of one."""
+    if trace is None:
+        return
+    leaves = report.subject.leaves
+    trained = {n: leaf for n, leaf in leaves.items() if report.states[n].trainable}
+    unreached = {n: leaf for n, leaf in trained.items() if not _any(grads[n])}
+    for cut in trace.cuts(output, unreached) if unreached else []:
+        (report.allowed if is_allowed(cut, options.allow) else report.cuts).append(cut)
+    if unreached or not trained:
+        return
+    for cut in trace.cuts(output, trained):
+        if is_allowed(cut, options.allow):
+            report.allowed.append(cut)
+        else:
+            report.partial.append(cut)
+
+
+def _any(grad: Array | None) -> bool:
+    return grad is not None and bool(np.any(grad))
+
+
+def tracing(framework: Any) -> AbstractContextManager[Any]:
+    return framework.trace_cuts() if isinstance(framework, TracesCuts) else nullcontext()
+
+
+def _size(subject: Subject, options: Any) -> int | None:
+    data = subject.case.data
+    if options.batch is None or data is None:
+        return None
+    return int(min(options.batch, data.batch))
+
+
+def _run_once(
+    subject: Subject, trace: Any, options: Any
+) -> tuple[GraphReport, dict[str, Array | None], Any]:
+    framework = subject.framework
+    states = {
+        name: State(name, tuple(framework.get(leaf).shape), framework.trainable(leaf))
+        for name, leaf in subject.leaves.items()
+    }
+    not_leaves: dict[str, str] = {}
+    if subject.model is not None and hasattr(framework, "not_leaves"):
+        not_leaves = framework.not_leaves(subject.model)
+    report = GraphReport(subject, states, float("nan"), not_leaves=not_leaves)
+    if subject.model is not None:
+        _compare_lists(report)
+    subject.zero_grad()
+    output = subject.forward()
+    if subject.model is not None:
+        report.late = dict.fromkeys(_made_late(subject))
+    probe = Probe(subject)
+    values = subject.value(output)
+    report.loss = probe.scalar(values)
+    report.tape = list(_tape(subject, output))
+    report.dead = dead_units(report.tape, options.max_dead)
+    cotangent = None if subject.case.op is None else probe.cotangent
+    try:
+        subject.backward(output, cotangent)
+    except Exception as error:
+        if any(g is not None for g in subject.grads().values()):
+            raise
+        report.backward_error = " ".join(str(error).split())
+    grads = subject.grads()
+    return report, grads, output
+
+
+def _tape(subject: Subject, output: Any) -> list[Any]:
+    try:
+        return subject.tape(output) or []
+    except Exception:  # a graph that was freed inside the step: there is nothing left to read
+        return []
+
+
+def is_allowed(cut: Cut, allow: list[str]) -> bool:
+    """Whether the case declares this cut as meant, by 'file.py:12', 'file.py' or a word of it."""
+    file, _, line = cut.where.rpartition(":")
+    for wanted in allow:
+        path, _, number = wanted.rpartition(":")
+        if path and number.isdigit():
+            if number == line and (file == path or file.endswith(f"/{path}")):
+                return True
+        elif wanted.endswith(".py"):
+            if file == wanted or file.endswith(f"/{wanted}"):
+                return True
+        elif wanted in cut.text or wanted == cut.function:
+            return True
+    return False
+
+
+def _made_late(subject: Subject) -> list[str]:
+    """Trainable parameters that were not on the model before its first forward, or are others."""
+    framework = subject.framework
+    known = {id(leaf) for leaf in subject.parameters.values()}
+    return [
+        name
+        for name, leaf in framework.named_parameters(subject.model).items()
+        if id(leaf) not in known and framework.trainable(leaf)
+    ]
+
+
+def _compare_lists(report: GraphReport) -> None:
+    """What the model's own parameter list misses, and what it holds twice."""
+    subject = report.subject
+    held = subject.framework.optimized(subject.model)
+    ids = [id(leaf) for leaf in held]
+    for name, leaf in subject.parameters.items():
+        count = ids.count(id(leaf))
+        if count == 0 and report.states[name].trainable:
+            report.missing.append(name)
+        elif count > 1:
+            report.twice.append(name)

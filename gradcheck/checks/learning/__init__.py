@@ -1,0 +1,1 @@
+"""The checks that train: `overfit`, `multibatch`, `accumulation`."""

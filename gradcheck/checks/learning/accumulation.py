@@ -1,0 +1,181 @@
+"""Do k micro-batches give the gradient of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from gradcheck.checks.base import Options
+from gradcheck.checks.lib.probing import norm
+from gradcheck.checks.lib.running import arrays_of, needs_data
+from gradcheck.checks.lib.watching import StepLog
+from gradcheck.checks.lib.words import number
+from gradcheck.frameworks.protocol import Array
+from gradcheck.probe.subject import Subject
+from gradcheck.result import Finding, Result
+from gradcheck.yamlcases.case import Case
+
+Grads = dict[str, Array | None]
+
+
+class AccumulationOptions(Options):
+    """Options of the check `accumulation`."""
+
+    parts: int = Field(default=2, ge=2, description="Micro-batches that make one batch.")
+    enabled: bool = Field(
+        default=True,
+        description="false where samples are meant to mix, as by batch norm in train mode.",
+    )
+    tolerance: float = Field(default=1e-6, gt=0, description="Relative difference allowed.")
+
+
+class Accumulation:
+    """The mean of the gradients of k micro-batches is the gradient of the whole batch.
+
+    Where the loss ignores some targets, micro-batches weigh as much as they have positions left.
+    Also of the case's own training step: where it accumulates, the gradient that reaches the
+    optimizer must be that of the batch, not k times as large.
+    """
+
+    name = "accumulation"
+    Options = AccumulationOptions
+
+    def applies(self, case: Case) -> str | None:
+        return needs_data(case)
+
+    def run(self, subject: Subject, options: Any) -> Result:
+        data = subject.case.data
+        assert data is not None
+        if not options.enabled:
+            return Result.skipped("the case declares it off (`enabled: false`)")
+        wide = subject.framework.precision.data
+        run = subject.fresh(dtype=wide, batch_size=max(data.batch, options.parts))
+        random = _random(run)
+        if random:  # masks differ between batches of different sizes: nothing to compare
+            run.framework.train_mode(run.model, False)
+        whole = run.gradients()
+        findings = [*_parts(run, whole, options)]
+        if not findings and subject.case.optimizer is not None:
+            findings.extend(_own_step(subject, options))
+        notes = ("the model draws at random in train mode; compared in eval mode",) * random
+        return Result(findings=tuple(findings), notes=notes)
+
+
+def _random(run: Subject) -> bool:
+    """Whether another seed gives another loss."""
+    first = run.value(run.forward())
+    run.seed += 1
+    second = run.value(run.forward())
+    run.seed -= 1
+    return not np.array_equal(first, second)
+
+
+def _parts(run: Subject, whole: Grads, options: Any) -> Iterator[Finding]:
+    arrays = arrays_of(run, run.batch)
+    size = len(arrays[0]) // options.parts * options.parts
+    if size != len(arrays[0]):
+        run.batch = run.to_leaves(tuple(a[:size] for a in arrays))
+        whole = run.gradients()
+        arrays = [a[:size] for a in arrays]
+    each = size // options.parts
+    total: Grads = dict.fromkeys(whole)
+    weights = _weights(run, arrays[-1].reshape(options.parts, each, -1))
+    for i, weight in enumerate(weights):
+        run.batch = run.to_leaves(tuple(a[i * each : (i + 1) * each] for a in arrays))
+        for name, grad in run.gradients().items():
+            if grad is not None:
+                before = total[name]
+                total[name] = weight * grad if before is None else before + weight * grad
+    ratio, worst, name = _compare(total, whole)
+    if worst <= options.tolerance:
+        return
+    constant = ratio is not None and abs(ratio - 1) > 1e-3
+    yield Finding(
+        code="accumulation_differs",
+        message=f"the mean gradient of {options.parts} micro-batches differs from that of the "
+        f"batch: by {number(worst)} of its size at {name}"
+        + (f", {number(ratio)} times as large throughout" if constant else ""),
+        parameter=name,
+        relative_error=worst,
+        advice="use a loss that is the mean over the samples, not their sum"
+        if constant
+        else "something mixes the samples of a batch (batch norm in train mode, a mean over the "
+        "unmasked positions): weight the micro-batches, or declare it with `enabled: false`",
+    )
+
+
+def _weights(run: Subject, targets: Array) -> Array:
+    """The share of each micro-batch: equal, or by the positions that a loss with `ignore_index`
+    counts, as its mean is over those. targets: (parts, samples, positions)."""
+    parts = len(targets)
+    ignored = run.case.loss.args.get("ignore_index") if run.case.loss is not None else None
+    if ignored is None or targets.dtype.kind not in "iu":
+        return np.full(parts, 1 / parts)
+    counts = np.array([np.sum(t != ignored) for t in targets], dtype=np.float64)
+    return counts / max(counts.sum(), 1.0)
+
+
+def _own_step(subject: Subject, options: Any) -> Iterator[Finding]:
+    """The gradient that the case's own training step gives to the optimizer."""
+    wide = subject.framework.precision.data
+    run = subject.fresh(dtype=wide)
+    run.framework.train_mode(run.model, False)
+    whole = run.gradients()
+    run.zero_grad()
+    log = StepLog(run, run.make_optimizer())
+    run.train_step()
+    if not log.gradients:
+        return
+    ratio, worst, name = _compare(log.gradients[0], whole)
+    if ratio is None or worst <= options.tolerance:
+        return
+    if ratio >= 1.5:
+        advice = (
+            f"divide the loss of each micro-batch by their number ({round(ratio)}) before "
+            "backward()"
+        )
+    elif _divided(ratio, log.gradients[0], run.case.data.batch if run.case.data else 0):
+        advice = "the loss is a mean already: do not divide it, or its gradient, once more"
+    else:
+        return
+    yield Finding(
+        code="not_normalised",
+        message=f"the training step gives the optimizer {number(ratio)} times the gradient of the "
+        "batch",
+        parameter=name,
+        relative_error=worst,
+        advice=advice,
+        data={"ratio": ratio},
+    )
+
+
+def _divided(ratio: float, given: Grads, batch: int) -> bool:
+    """Whether a factor below 1 is one over the batch, or over a small number of micro-batches; not
+    where the gradients have a round norm, to which they were clipped."""
+    parts = round(1 / ratio) if ratio > 0 else 0
+    if parts < 2 or abs(ratio * parts - 1) > 1e-4 or parts not in (2, 3, 4, 8, 16, 32, 64, batch):
+        return False
+    joint = float(np.sqrt(sum(norm(g) ** 2 for g in given.values() if g is not None)))
+    return abs(joint - float(f"{joint:.2g}")) > 1e-4 * joint
+
+
+def _compare(got: Grads, wanted: Grads) -> tuple[float | None, float, str]:
+    """(ratio where all are the same multiple, worst relative difference, its parameter)."""
+    largest = max((norm(g) for g in wanted.values() if g is not None), default=0.0)
+    worst, name, ratios = 0.0, "", []
+    for n, g in wanted.items():
+        mine = got.get(n)
+        if g is None or mine is None:
+            continue
+        size = norm(g)
+        difference = norm(mine - g) / max(size, 1e-6 * largest, 1e-300)
+        if difference > worst:
+            worst, name = difference, n
+        if size > 1e-6 * largest:
+            ratio = float(np.sum(mine * g) / size**2)
+            ratios.append(ratio if norm(mine - ratio * g) < 1e-3 * norm(mine) else float("nan"))
+    same = bool(ratios) and np.allclose(ratios, ratios[0], rtol=1e-2)
+    return (ratios[0] if same else None), worst, name

@@ -1,0 +1,133 @@
+"""Seeing what an optimizer holds and what gradients it is given, without knowing whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gradcheck.frameworks.protocol import Array, Leaf
+from gradcheck.frameworks.walk import walk_leaves
+from gradcheck.probe.subject import Subject
+
+LISTS = ("param_groups", "params", "parameters", "_params", "_parameters")
+
+
+def held_by(optimizer: Any, leaves: Sequence[Leaf]) -> list[Leaf] | None:
+    """The tensors in the optimizer's own list, repeats included; None when it shows no list."""
+    # with their base classes: a copy of a Parameter is often a plain tensor
+    types = tuple({t for leaf in leaves for t in type(leaf).__mro__ if t is not object})
+    for name in LISTS:
+        value = getattr(optimizer, name, None)
+        if callable(value) or value is None:
+            continue
+        found = list(_flat(value, types))
+        if found:
+            return found
+    found = [leaf for _, leaf in walk_leaves(optimizer, types)]
+    known = {id(leaf) for leaf in leaves}
+    found = [leaf for leaf in found if id(leaf) in known]
+    return found or None
+
+
+def _flat(value: Any, types: tuple[type, ...]) -> Any:
+    if isinstance(value, types):
+        yield value
+    elif isinstance(value, dict):
+        for item in value["params"] if "params" in value else value.values():
+            yield from _flat(item, types)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _flat(item, types)
+
+
+class Watched:
+    """An optimizer whose `step` first reports to `before`, then runs, then reports to `after`.
+
+    Stands in for the optimizer: every other attribute is the original's.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        before: Callable[[], None],
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.__dict__.update(_optimizer=optimizer, _before=before, _after=after)
+
+    def step(self, *args: Any, **kwargs: Any) -> Any:
+        self._before()
+        result = self._optimizer.step(*args, **kwargs)
+        self._after()
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._optimizer, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._optimizer, name, value)
+
+
+class StepLog:
+    """Gradients and values around every optimizer step of a subject."""
+
+    def __init__(self, subject: Subject, optimizer: Any) -> None:
+        self.subject = subject
+        self.optimizer = optimizer
+        self.gradients: list[dict[str, Array | None]] = []
+        self.before: list[dict[str, Array]] = []
+        self.after: list[dict[str, Array]] = []
+        self.left: list[dict[str, Array | None]] = []  # gradients when the step was done
+        self.settings: list[dict[str, Any]] = []
+        self.groups: list[dict[str, dict[str, Any]]] = []
+        subject.optimizer = Watched(optimizer, self._enter, self._leave)
+
+    def _enter(self) -> None:
+        self.gradients.append(self.subject.grads())
+        self.before.append(self._values())
+        self.settings.append(settings(self.optimizer))
+        self.groups.append(settings_by_leaf(self.optimizer, self.subject.leaves))
+
+    def _leave(self) -> None:
+        self.after.append(self._values())
+        self.left.append(self.subject.grads())
+
+    def _values(self) -> dict[str, Array]:
+        return {name: self.subject.get(name) for name in self.subject.leaves}
+
+
+def settings(optimizer: Any) -> dict[str, Any]:
+    """Hyper-parameters as the optimizer holds them now: of its attributes, its `defaults`, its
+    first parameter group, the later the stronger."""
+    found: dict[str, Any] = {}
+    sources = [vars(optimizer) if hasattr(optimizer, "__dict__") else {}]
+    sources.append(getattr(optimizer, "defaults", None) or {})
+    groups = getattr(optimizer, "param_groups", None)
+    if isinstance(groups, list) and groups and isinstance(groups[0], dict):
+        sources.append(groups[0])
+    for source in sources:
+        found.update(_numbers(source))
+    return found
+
+
+def settings_by_leaf(optimizer: Any, leaves: Mapping[str, Leaf]) -> dict[str, dict[str, Any]]:
+    """What the parameter group of each leaf says, where there are groups."""
+    groups = getattr(optimizer, "param_groups", None)
+    if not isinstance(groups, list):
+        return {}
+    names = {id(leaf): name for name, leaf in leaves.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        if isinstance(group, dict) and isinstance(group.get("params"), (list, tuple)):
+            own = _numbers(group)
+            found.update({names[id(p)]: own for p in group["params"] if id(p) in names})
+    return found
+
+
+def _numbers(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that are numbers, or short rows of numbers."""
+    return {
+        name.lstrip("_"): value
+        for name, value in source.items()
+        if isinstance(value, (int, float))
+        or (isinstance(value, (tuple, list)) and all(isinstance(v, (int, float)) for v in value))
+    }

@@ -1,0 +1,86 @@
+"""Tensors that training can never change: initial values that hold, statistics that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradcheck.checks.lib.probing import Probe
+from gradcheck.checks.lib.watching import StepLog
+from gradcheck.checks.lib.words import plural, some
+from gradcheck.probe.subject import Subject
+from gradcheck.result import Finding
+
+
+def stuck(subject: Subject, log: StepLog, names: list[str]) -> Iterator[Finding]:
+    """Weights that start constant and had a gradient of exactly zero at every logged step, though
+    the loss depends on them elsewhere: two layers in a row that start at zero hold each other."""
+    held = [
+        n
+        for n in names
+        if all(g[n] is None or not np.any(g[n]) for g in log.gradients)
+        and all(np.array_equal(a[n], log.before[0][n]) for a in log.after)
+    ]
+    constant = [n for n in held if log.before[0][n].ndim > 1 and not np.ptp(log.before[0][n])]
+    if not constant:
+        return
+    moved = subject.fresh()
+    rng = np.random.default_rng([subject.seed, 13])
+    for name in moved.leaves:
+        array = moved.get(name)
+        moved.set(name, array + 0.1 * rng.standard_normal(array.shape))
+    probe = Probe(moved)
+    base = probe.run()
+    found = [n for n in constant if probe.matters(n, base)]
+    if not found:
+        return
+    steps = len(log.gradients)
+    yield Finding(
+        code="stuck",
+        message=f"{plural(len(found), 'weight')} that start with all entries equal had a gradient "
+        f"of exactly zero in all {steps} steps and did not move: {some(found)}",
+        parameter=found[0],
+        advice="draw initial weights at random; of two layers in a row at most one may start at "
+        "zero, since each is the other's gradient",
+        data={"parameters": found},
+    )
+
+
+def stale_buffers(subject: Subject) -> Iterator[Finding]:
+    """Buffers that eval mode computes with, while train mode neither uses nor updates them."""
+    if not subject.training:
+        return
+    run = subject.fresh()
+    before = run.state()
+    run.forward()
+    after = run.state()
+    still = [
+        n
+        for n in run.buffers
+        if before[n].dtype.kind == "f" and before[n].size and np.array_equal(before[n], after[n])
+    ]
+    found = [n for n in still if _matters(subject, n, False) and not _matters(subject, n, True)]
+    if found:
+        yield Finding(
+            code="buffer_never_updated",
+            message=f"train mode never changes {plural(len(found), 'buffer')} that eval mode "
+            f"computes with, and uses other values itself: {some(found)}",
+            parameter=found[0],
+            advice="update running statistics in every forward in train mode (a momentum above 0), "
+            "or eval mode computes with their initial values",
+            data={"parameters": found},
+        )
+
+
+def _matters(subject: Subject, name: str, training: bool) -> bool:
+    """Whether the loss changes with a buffer, in train or in eval mode."""
+    values = []
+    for factor in (1.0, 1.5):
+        run = subject.fresh()
+        run.framework.train_mode(run.model, training)
+        buffer = run.buffers[name]
+        array = run.framework.get(buffer)
+        run.framework.set(buffer, array * factor + (factor - 1.0))
+        values.append(np.asarray(run.value(run.forward())))
+    return not np.array_equal(values[0], values[1])

@@ -1,0 +1,1 @@
+"""Names to things: the hooks, the plugins that are loaded, and the registry they fill."""

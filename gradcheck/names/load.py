@@ -1,0 +1,277 @@
+"""Loading plugins and asking them, one by one, for what they contribute.
+
+Plugins come through three doors, always in this order: the built-in ones; the entry points of group
+`gradcheck`, by name; the files of plugin folders, by name. (Conftest files register through
+pytest's own hook; see `registrar`.) A file is loaded once, whichever door it comes through. What
+goes wrong becomes one sentence with file and line in `registry.failures`, and only the cases that
+need what is missing fail.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from gradcheck import API_VERSION
+from gradcheck.names import hookspecs
+from gradcheck.names.checkout import use_checkouts
+from gradcheck.names.contributions import problem_with
+from gradcheck.names.hookcheck import Manager, api_problem
+from gradcheck.names.registry import KINDS, SHARED, Entry, PluginInfo, Registry
+from gradcheck.source.provenance import UNKNOWN, shown, where_of, where_of_frame, where_raised
+
+ENTRY_POINT_GROUP = "gradcheck"
+FAILURES = (Exception, SystemExit)
+"""What a plugin may raise without taking the run with it: a script calls sys.exit()."""
+
+FOLDER_PACKAGE = "gradcheck_folder_plugins"
+HOOK_OF_KIND = {kind: f"gradcheck_{kind}s" for kind in KINDS} | {"loss": "gradcheck_losses"}
+
+
+class PluginError(Exception):
+    """Under `strict`: every sentence about a plugin that went wrong, a line each."""
+
+
+def load(
+    folders: Iterable[Path] = (),
+    *,
+    entry_points: bool = True,
+    objects: Iterable[tuple[str, Any]] = (),
+    strict: bool = False,
+) -> Registry:
+    """A registry filled by the built-in plugins, the entry points and the plugins in `folders`.
+
+    objects: further plugins that are already there, (name, module or object with hooks). Raises
+    PluginError under `strict` when anything went wrong.
+    """
+    folders = [Path(folder) for folder in folders]
+    loader = _Loader()
+    loader.builtin()
+    if entry_points:
+        points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+        use_checkouts(folders, points)
+        for point in sorted(points, key=lambda p: p.name):
+            loader.entry_point(point)
+    for folder in folders:
+        for path in plugin_files(folder):
+            loader.file(path)
+    for name, plugin in objects:
+        loader.add(name, plugin, "object")
+    collect(loader.manager, loader.registry)
+    if strict and loader.registry.failures:
+        raise PluginError("\n".join(loader.registry.failures))
+    return loader.registry
+
+
+class _Loader:
+    """Loads modules, each file once, and registers them with the manager."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.manager = Manager(self.registry)
+        self.manager.add_hookspecs(hookspecs)
+        self.seen: dict[Path, str] = {}
+
+    def builtin(self) -> None:
+        from gradcheck.names import builtin
+
+        version = importlib.metadata.version("pytest-gradcheck")
+        self.add("builtin", builtin, "builtin", version)
+        try:
+            from gradcheck.names import builtin_tinytorch
+        except Exception as error:
+            self.registry.fail("tinytorch", _tinytorch_place(), _tinytorch_problem(error))
+        else:
+            self.add("tinytorch", builtin_tinytorch, "builtin", version)
+
+    def entry_point(self, point: importlib.metadata.EntryPoint) -> None:
+        name, version = point.name, point.dist.version if point.dist else None
+        try:
+            module = point.load()
+        except FAILURES as error:
+            place = where_raised(error, _file_of(point.module))
+            if place == UNKNOWN:
+                place = f"entry point {point.value} of {point.dist.name if point.dist else '?'}"
+            self.note(name, "entry point", place)
+            self.registry.fail(name, place, _import_problem(error))
+            return
+        self.add(name, module, "entry point", version)
+
+    def file(self, path: Path) -> None:
+        name, real = plugin_name(path), path.resolve()
+        if real in self.seen or self._is_copy(name, real):
+            return
+        try:
+            module = import_file(path)
+        except FAILURES as error:
+            self.note(name, "folder", shown(path))
+            self.registry.fail(name, where_raised(error, path), _import_problem(error))
+            return
+        self.add(name, module, "folder")
+
+    def _is_copy(self, name: str, real: Path) -> bool:
+        """Whether an installed plugin of this name has the same text: the checkout of a wheel."""
+        return any(
+            known == name and file.read_bytes() == real.read_bytes()
+            for file, known in self.seen.items()
+        )
+
+    def note(self, name: str, door: str, source: str, version: str | None = None) -> PluginInfo:
+        return self.registry.plugins.setdefault(name, PluginInfo(name, door, source, version))
+
+    def add(self, name: str, plugin: Any, door: str, version: str | None = None) -> None:
+        """Register a module (or whatever object an entry point names)."""
+        file = getattr(plugin, "__file__", None)
+        if file is not None:
+            path = Path(file).resolve()
+            if path in self.seen:
+                return
+            self.seen[path] = name
+        source = shown(file) if file is not None else where_of(plugin)
+        taken = self.registry.plugins.get(name)
+        if taken is not None:
+            self.registry.failures.append(
+                f"plugin {name} ({source}:1): a plugin of this name is already loaded from "
+                f"{taken.source}; rename this one"
+            )
+            return
+        info = self.note(name, door, source, version)
+        info.api = getattr(plugin, "gradcheck_api", API_VERSION)
+        problem = api_problem(plugin, file)
+        if problem is not None:
+            self.registry.fail(name, *problem)
+            return
+        self.manager.register(plugin, name)
+
+
+def _file_of(module: str) -> str | None:
+    """The file that importing `module` runs, without running it."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return spec.origin if spec is not None else None
+
+
+def _import_problem(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    cause = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"could not be imported: {cause}; install {error.name.partition('.')[0]}"
+    return f"could not be imported: {cause}; mend this line and run again"
+
+
+def _tinytorch_place() -> str:
+    return shown(_file_of("tinytorch") or "not installed")
+
+
+def _tinytorch_problem(error: BaseException) -> str:
+    if getattr(error, "name", None) == "tinytorch" and isinstance(error, ModuleNotFoundError):
+        return (
+            "the bundled framework is not there: no package tinytorch can be imported; "
+            "reinstall pytest-gradcheck to run its cases, cases of other frameworks run"
+        )
+    return (
+        "`import tinytorch` does not give gradcheck's bundled framework "
+        f"({type(error).__name__}: {' '.join(str(error).split())}); uninstall or rename that "
+        "package to run its cases, cases of other frameworks run"
+    )
+
+
+def plugin_name(path: Path) -> str:
+    """The stem of `name.py`, the folder of `name/__init__.py`."""
+    return path.parent.name if path.name == "__init__.py" else path.stem
+
+
+def plugin_files(folder: Path) -> list[Path]:
+    """`name.py` and `name/__init__.py` in a plugins folder, in the order of their names.
+
+    Files of tests (`test_*.py`, `conftest.py`) and names that begin with '_' are none.
+    """
+    if not folder.is_dir():
+        return []
+    found = [*folder.glob("*.py"), *folder.glob("*/__init__.py")]
+    plugins = [p for p in found if not plugin_name(p).startswith(("_", "test_", "conftest"))]
+    return sorted((p for p in plugins if p.parent != folder or p.name != "__init__.py"), key=_order)
+
+
+def _order(path: Path) -> str:
+    return plugin_name(path)
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a plugin by its path, under a name of its own, so that no other package is hidden."""
+    sys.modules.setdefault(FOLDER_PACKAGE, _package())
+    name = f"{FOLDER_PACKAGE}.{plugin_name(path)}"
+    spec = importlib.util.spec_from_file_location(
+        name,
+        path,
+        submodule_search_locations=[str(path.parent)] if path.name == "__init__.py" else None,
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    for old in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
+        del sys.modules[old]  # of another folder, in an earlier run of this process
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _package() -> ModuleType:
+    """An empty package, the parent of what plugin folders hold: relative imports look it up."""
+    package = ModuleType(FOLDER_PACKAGE, "Plugins that were loaded from a folder.")
+    package.__path__ = []
+    return package
+
+
+def collect(manager: pluggy.PluginManager, registry: Registry) -> None:
+    """Call every hook of every plugin with a `register` that knows whom it serves."""
+    for kind, hook_name in HOOK_OF_KIND.items():
+        for implementation in getattr(manager.hook, hook_name).get_hookimpls():
+            plugin = implementation.plugin_name
+            try:
+                implementation.function(registrar(registry, kind, plugin))
+            except FAILURES as error:
+                file = getattr(implementation.plugin, "__file__", None)
+                place = where_raised(error, file)
+                text = " ".join(str(error).split())
+                registry.fail(
+                    plugin,
+                    place if place != UNKNOWN else where_of(implementation.function),
+                    f"{hook_name} raised {type(error).__name__}: {text}; mend this line, what the "
+                    "hook registered before it is kept",
+                )
+
+
+def registrar(registry: Registry, kind: str, plugin: str) -> Callable[..., None]:
+    """The `register` that a hook of `plugin` is called with (see `hookspecs.Register`)."""
+
+    def register(name: str, value: Any, **extra: Any) -> None:
+        called_from = where_of_frame(sys._getframe(1))
+        problem = problem_with(kind, name, value, extra)
+        if problem is not None:
+            registry.fail(plugin, called_from, f"{kind} {name!r} is not registered: {problem}")
+            return
+        framework = extra.pop("framework", "tinytorch")
+        owner = None if kind in SHARED else framework
+        where = where_of(value)
+        if where == UNKNOWN:
+            where = called_from
+        try:
+            registry.add(Entry(kind, name, value, plugin, where, owner, extra))
+        except ValueError as error:
+            registry.fail(plugin, called_from, str(error))
+
+    return register

@@ -1,0 +1,1 @@
+"""The second proof: every leaf against the whole forward."""

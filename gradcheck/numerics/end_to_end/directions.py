@@ -1,0 +1,205 @@
+"""End to end: signed random directions through a parameter tensor, against the whole forward."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.noise import Precision, measured_noise, scale_of
+from gradcheck.numerics.core.threads import spread
+from gradcheck.numerics.end_to_end.preflight import Point
+from gradcheck.numerics.end_to_end.replay import Move, Replay
+from gradcheck.probe.subject import Subject
+
+ROOM = 1 << 22
+"""Numbers in the perturbed copies of leaves, and in the largest result of an op, of one run."""
+LARGE = 500_000
+"""Entries of all leaves from which on runs are spread over several threads."""
+
+
+class Forward(Protocol):
+    """The contracted output as a function of any leaf."""
+
+    evaluations: int
+    base: float
+    largest: int
+    """Numbers in the largest array that a copy makes; 0 where copies run one after the other."""
+
+    def __call__(self, moves: Sequence[Move]) -> Array:
+        """(K of all moves,): changes of the scalar, copy by copy."""
+
+
+class FrameworkForward:
+    """Every evaluation is a forward of the framework itself."""
+
+    def __init__(self, subject: Subject, weights: Array, base: Array) -> None:
+        self.subject, self.weights, self.values = subject, weights, base
+        self.base = float(np.sum(weights * base))
+        self.evaluations = self.largest = 0
+
+    def __call__(self, moves: Sequence[Move]) -> Array:
+        return np.concatenate([self._leaf(name, values) for name, values in moves])
+
+    def _leaf(self, name: str, values: Array) -> Array:
+        before = self.subject.get(name)
+        out = np.empty(len(values))
+        try:
+            for k, value in enumerate(values):
+                self.subject.set(name, value)
+                result = self.subject.value(self.subject.forward())
+                self.evaluations += 1
+                if result.shape != self.values.shape:
+                    out[k] = np.nan
+                    continue
+                change = result.astype(np.float64) - self.values
+                out[k] = float(np.sum(self.weights * change))
+        finally:
+            self.subject.set(name, before)
+        return out
+
+
+class ReplayForward:
+    """Evaluations by replaying the tape, `replay.output` being its output."""
+
+    def __init__(self, replay: Replay, weights: Array) -> None:
+        self.replay, self.weights = replay, weights
+        self.base = float(np.sum(weights * replay.output))
+        self.evaluations = 0
+        self.largest = replay.largest
+        self._lock = threading.Lock()
+
+    def __call__(self, moves: Sequence[Move]) -> Array:
+        with self._lock:
+            self.evaluations += sum(len(values) for _, values in moves)
+        change = self.replay.run(moves) - self.replay.output
+        return (change * self.weights).reshape(len(change), -1).sum(axis=-1)
+
+
+def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
+    """Whether the replay follows the framework when every trainable leaf moves at once."""
+    subject = point.subject
+    moved = {
+        name: x + 1e-3 * point.scales[name] * rng.uniform(-1, 1, x.shape)
+        for name, x in point.values.items()
+        if name in point.trainable
+    }
+    if not moved:
+        return True  # there is nothing that it could fail to follow
+    try:
+        for name, array in moved.items():
+            subject.set(name, array)
+        value = np.asarray(subject.value(subject.forward()), dtype=np.float64)
+    finally:
+        for name in moved:
+            subject.set(name, point.values[name])
+    again = replay.run_together({n: a[None] for n, a in moved.items()})[0]
+    if value.shape != again.shape:
+        return False
+    size = float(np.max(np.abs(value))) if value.size else 0.0
+    return bool((np.abs(value - again) <= 1e-12 * size).all())
+
+
+def grouped(
+    forward: Forward, copies: Sequence[int], sizes: Sequence[int], most: int | None = None
+) -> list[list[int]]:
+    """Which perturbations to run together: their positions, in order.
+
+    copies: of each perturbation. sizes: entries of the leaf that it perturbs. most: copies in a
+    group, as far as there is room for them.
+    """
+    fitting = ROOM // max(forward.largest, 1)
+    most = fitting if most is None else min(most, fitting)
+    groups: list[list[int]] = []
+    rows = room = 0
+    for i, (count, size) in enumerate(zip(copies, sizes)):
+        if not groups or rows + count > most or room + count * size > ROOM:
+            groups.append([])
+            rows = room = 0
+        groups[-1].append(i)
+        rows += count
+        room += count * size
+    return groups
+
+
+class DirectionLines:
+    """Lines along directions through leaves.
+
+    targets: (leaf name, direction of the leaf's shape) per line. values: the leaves' arrays.
+    level: the noise of the scalar; None: measured when the lines first run, along `probe`, which is
+    the first of them unless given.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        values: Mapping[str, Array],
+        targets: Sequence[tuple[str, Array]],
+        precision: Precision,
+        *,
+        level: float | None = None,
+        probe: tuple[str, Array] | None = None,
+    ) -> None:
+        self.forward, self.values, self.targets = forward, values, list(targets)
+        self.size = len(self.targets)
+        self.precision, self.level, self.probe = precision, level, probe
+
+    @property
+    def evaluations(self) -> int:
+        return self.forward.evaluations
+
+    def noise(self) -> Array:
+        return np.full(self.size, self.level or 0.0)
+
+    def __call__(self, offsets: tuple[float, ...], h: Array, active: Array) -> Array:
+        out = np.empty((len(offsets), len(active)))
+        if not len(active):
+            return out
+        sizes = [self.values[self.targets[i][0]].size for i in active]
+        groups = grouped(self.forward, [len(offsets)] * len(active), sizes)
+
+        def run(group: list[int]) -> None:
+            moves = [self._move(active[c], offsets, h) for c in group]
+            measures = self.level is None and group is groups[0]
+            if measures:
+                name, direction = self.probe or self.targets[0]
+                moves.append(noise_move(name, self.values[name], direction, self.precision))
+            changes = self.forward(moves)
+            if measures:
+                self.level = noise_of(changes[-NOISE_POINTS:], self.forward, self.precision)
+                changes = changes[:-NOISE_POINTS]
+            out[:, group] = changes.reshape(len(group), len(offsets)).T
+
+        spread(run, groups, threads=self._threads())
+        return out
+
+    def _move(self, i: int, offsets: tuple[float, ...], h: Array) -> Move:
+        name, direction = self.targets[i]
+        x = self.values[name]
+        steps = (np.asarray(offsets) * h[i]).reshape(-1, *(1,) * x.ndim)
+        return name, x + steps * direction
+
+    def _threads(self) -> bool:
+        """Whether there is enough to multiply that a second core helps. Only a replay may run on
+        several threads; a framework's own forward may not."""
+        large = sum(v.size for v in self.values.values()) > LARGE
+        return large and isinstance(self.forward, ReplayForward)
+
+
+NOISE_POINTS = 8
+
+
+def noise_move(name: str, value: Array, direction: Array, precision: Precision) -> Move:
+    """Values on a line too short to bend, for `noise_of`."""
+    spacing = precision.data ** (2 / 3) * scale_of(value)
+    steps = spacing * np.arange(1, NOISE_POINTS + 1).reshape(-1, *(1,) * value.ndim)
+    return name, value + steps * direction
+
+
+def noise_of(changes: Array, forward: Forward, precision: Precision) -> float:
+    """Rounding noise of the scalar, measured from its changes along a `noise_move`."""
+    measured = measured_noise(changes) if np.isfinite(changes).all() else 0.0
+    return max(measured, precision.data * abs(forward.base), 1e-300)

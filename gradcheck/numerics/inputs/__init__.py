@@ -1,0 +1,1 @@
+"""Variants of the inputs of an op."""

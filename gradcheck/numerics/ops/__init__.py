@@ -1,0 +1,1 @@
+"""The first proof: every recorded op call at its real inputs."""

@@ -1,0 +1,172 @@
+"""What every pullback must be besides right: linear, repeatable, and without side effects.
+
+Also that neither the result nor the pullback depends on how arrays lie in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.ops.breach import Breach, Parts, copies, gap_between, pulled
+from gradcheck.numerics.ops.linearity import check_linear
+
+
+def check_laws(
+    call: OpCall, inputs: Sequence[Any], cotangent: Array, rng: np.random.Generator
+) -> tuple[Parts, list[Breach]]:
+    """(cotangents of the inputs for `cotangent`, breaches). `inputs` are not changed."""
+    given = copies(inputs)
+    own = copies(inputs)
+    breaches: list[Breach] = []
+    result, pullback = call.vjp(own)
+    result_before = np.array(result)
+    if _changed(own, given) is not None:
+        breaches.append(
+            Breach(
+                "mutates", "its forward changes its input {input} in place", _changed(own, given)
+            )
+        )
+        own = copies(inputs)
+        result, pullback = call.vjp(own)
+    g1 = np.array(cotangent)
+    first = pulled(pullback, g1)
+    if not np.array_equal(g1, cotangent, equal_nan=True):
+        breaches.append(
+            Breach(
+                "mutates",
+                "its pullback changes the cotangent in place; whoever else receives that array "
+                "gets a wrong gradient",
+                advice="write `g = g * ...`, not `g *= ...`",
+            )
+        )
+    slot = _changed(own, given)
+    if slot is not None:
+        breaches.append(Breach("mutates", "its pullback changes its input {input} in place", slot))
+    elif not np.array_equal(result, result_before, equal_nan=True):
+        breaches.append(Breach("mutates", "its pullback changes the result of the op in place"))
+    second = pulled(pullback, np.array(cotangent))
+    gap = gap_between(second, first, 1e-12)
+    if gap is not None:
+        breaches.append(
+            Breach(
+                "not_repeatable",
+                "its pullback gives another answer for {input} when it is called a second time "
+                "with the same cotangent",
+                *gap,
+                advice="the pullback changes something that it saved; make a copy first",
+            )
+        )
+        return first, breaches
+    other_call = _after_another_call(call, pullback, inputs, cotangent, first)
+    if other_call is not None:
+        breaches.append(other_call)
+        return first, breaches
+    if _all_zero(first):
+        return first, breaches
+    breaches.extend(check_linear(pullback, inputs, result, cotangent, first, rng))
+    return first, breaches
+
+
+MOST = 2**20
+"""Entries of inputs above which an op is not called once more on others: the case of the op itself
+shows the same at a smaller size."""
+
+
+def _after_another_call(
+    call: OpCall,
+    pullback: Callable[[Array], Parts],
+    inputs: Sequence[Any],
+    cotangent: Array,
+    first: Parts,
+) -> Breach | None:
+    """A pullback belongs to its own call: what it saved must outlive another call of the op, as
+    when a model uses the op twice."""
+    if sum(np.size(v) for v in inputs) > MOST:
+        return None
+    try:
+        result, _ = call.vjp([_elsewhere(v) for v in inputs])
+    except Exception:  # other values are outside the domain: nothing to learn from them
+        return None
+    if np.shape(result) != np.shape(cotangent):
+        return None
+    gap = gap_between(pulled(pullback, np.array(cotangent)), first, 1e-12)
+    if gap is None:
+        return None
+    return Breach(
+        "not_repeatable",
+        "its pullback gives another answer for {input} after the op has been called on other "
+        "inputs: the later call overwrites what the earlier one saved",
+        *gap,
+        advice="keep what the pullback needs in the call itself (a closure, the context), not in "
+        "an attribute, a global or a buffer that the next call fills",
+    )
+
+
+def _elsewhere(value: Any) -> Any:
+    """The same entries in another order: surely in the domain, seldom the same."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return value
+    return 0.75 * np.roll(value.reshape(-1), 1).reshape(value.shape)
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "Fortran order": np.asfortranarray,
+    "every second entry of a larger array": lambda x: _strided(x),
+    "a reversed view": lambda x: np.flip(np.flip(x).copy()),
+}
+
+
+def _strided(x: Array) -> Array:
+    room = np.zeros((*x.shape[:-1], 2 * x.shape[-1]), x.dtype)
+    room[..., ::2] = x
+    return room[..., ::2]
+
+
+def check_layouts(
+    call: OpCall, inputs: Sequence[Any], result: Array, cotangent: Array, expected: Parts
+) -> list[Breach]:
+    """The same values in other memory layouts must give the same result and cotangents."""
+    for name, layout in LAYOUTS.items():
+        moved = [layout(v) if isinstance(v, np.ndarray) and v.ndim else v for v in copies(inputs)]
+        again, pullback = call.vjp(moved)
+        if again.shape != result.shape or gap_between([again], [result], 1e-9) is not None:
+            return [
+                Breach(
+                    "wrong_gradient",
+                    f"its result depends on the memory layout of its inputs ({name})",
+                    advice="do not read the raw buffer; numpy arrays have strides",
+                )
+            ]
+        gap = gap_between(
+            pulled(pullback, layout(cotangent) if cotangent.ndim else cotangent.copy()),
+            expected,
+            1e-9,
+        )
+        if gap is not None:
+            return [
+                Breach(
+                    "wrong_gradient",
+                    f"its pullback for {{input}} depends on the memory layout ({name}): right for "
+                    "contiguous arrays, wrong for this one",
+                    *gap,
+                    advice="do not read the raw buffer or `reshape` a view in another order",
+                )
+            ]
+    return []
+
+
+def _changed(values: Sequence[Any], before: Sequence[Any]) -> int | None:
+    for i, (value, old) in enumerate(zip(values, before)):
+        if isinstance(value, np.ndarray) and not np.array_equal(
+            value, old, equal_nan=value.dtype.kind in "fc"
+        ):
+            return i
+    return None
+
+
+def _all_zero(parts: Parts) -> bool:
+    return all(p is None or not np.any(p) for p in parts)

@@ -1,0 +1,132 @@
+"""One recorded op at its real inputs: every entry of every input against differences of that op."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.core.kinks import certify
+from gradcheck.numerics.core.noise import Precision, scale_of
+from gradcheck.numerics.core.verdict import WRONG, Comparison, compare
+from gradcheck.numerics.ops import sparsity
+from gradcheck.numerics.ops.batching import BatchedOp
+from gradcheck.numerics.ops.oplines import OpDirections, OpLines, Some
+
+
+@dataclass
+class InputVerdict:
+    """What was found about one input of one op call.
+
+    exhaustive: every entry was checked (otherwise random directions). outcome: over entries, or
+    over directions.
+    """
+
+    call: OpCall
+    slot: int
+    outcome: Comparison
+    exhaustive: bool
+    evaluations: int
+    entries: int
+    lines: OpLines | OpDirections
+    h0: Array
+
+    @property
+    def input_name(self) -> str:
+        names = self.call.input_names
+        return names[self.slot] if self.slot < len(names) else f"input{self.slot}"
+
+
+def signed(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    """Random signs, sizes between 0.5 and 2: no entry can hide, and some are above 1."""
+    drawn = rng.uniform(-1.5, 1.5, shape)
+    return np.asarray(drawn + np.copysign(0.5, drawn))
+
+
+def steps_of(x: Array, base: Array) -> Array:
+    """(entries,): scale of the steps, a power of two near the typical size of the input.
+
+    An input a thousand times smaller than the result (a tiny residual added to a large stream) is
+    moved in proportion to the result: its own size would drown in the rounding.
+    """
+    size = max(scale_of(x), 1e-3 * scale_of(base) if np.any(base) else 0.0)
+    return np.full(x.size, 2.0 ** np.round(np.log2(size)))
+
+
+def check_input(
+    op: BatchedOp,
+    slot: int,
+    cotangent: Array,
+    analytic: Array,
+    rng: np.random.Generator,
+    precision: Precision,
+    colouring: sparsity.Colouring | None,
+) -> InputVerdict:
+    """Every entry of input `slot`, those of one colour together; without a colouring two random
+    directions through all entries."""
+    x = op.inputs[slot]
+    flat = np.asarray(analytic, dtype=np.float64).reshape(-1)
+    lines: OpLines | OpDirections
+    if colouring is not None:
+        lines = OpLines(op, slot, cotangent, colouring)
+        h0 = steps_of(x, op.base)
+        # Rounding inside the pullback: of its result, and of terms that cancel (a full softmax).
+        flow = float(np.max(np.abs(lines.weights * lines.base), initial=0.0))
+        flow /= float(h0[0])
+        # A probability less one: both are about 1 where x is not small, their difference is not.
+        flow = max(flow, float(np.max(np.abs(cotangent), initial=0.0)) * min(1.0, h0[0]) ** 2)
+        floor = max(_floor(flat, precision), 64 * precision.gradients * flow)
+        outcome = compare(lines, flat, h0, precision, floor=floor)
+        certify(lines, outcome, h0, precision)
+        if outcome.wrong.size and colouring.colours < x.size:
+            _alone(op, slot, cotangent, outcome, precision, floor, h0)
+        return InputVerdict(op.call, slot, outcome, True, lines.evaluations, x.size, lines, h0)
+    directions = signed(rng, (2, x.size))
+    lines = OpDirections(op, slot, cotangent, directions)
+    h0 = np.full(2, steps_of(x, op.base)[0])
+    sized = np.sqrt((directions * directions) @ (flat * flat))
+    outcome = compare(
+        lines, directions @ flat, h0, precision, scale=sized, exponents=precision.exponents[:5]
+    )
+    certify(lines, outcome, h0, precision, may_fail=False)
+    return InputVerdict(op.call, slot, outcome, False, lines.evaluations, x.size, lines, h0)
+
+
+def _floor(analytic: Array, precision: Precision) -> float:
+    finite = np.abs(analytic[np.isfinite(analytic)])
+    return 64 * precision.gradients * float(finite.max()) if finite.size else 0.0
+
+
+def _alone(
+    op: BatchedOp,
+    slot: int,
+    cotangent: Array,
+    outcome: Comparison,
+    precision: Precision,
+    floor: float,
+    h0: Array,
+) -> None:
+    """Check the worst entries again, one at a time, before anything is said.
+
+    If they turn out right, the sparsity pattern missed something: then all wrong ones are redone.
+    """
+    whole = OpLines(op, slot, cotangent, sparsity.dense(op.inputs[slot].shape, op.base.size))
+    worst = outcome.wrong
+    for chosen in (worst[:2], worst):
+        part = Some(whole, chosen)
+        again = compare(part, outcome.analytic[chosen], h0[chosen], precision, floor=floor)
+        certify(part, again, h0[chosen], precision)
+        for field in ("numeric", "error", "limit", "state"):
+            getattr(outcome, field)[chosen] = getattr(again, field)
+        if (again.state == WRONG).all():
+            return
+
+
+def float64(value: Any) -> Any:
+    """Floating arrays as float64, everything else as it is."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype != np.float64:
+        return value.astype(np.float64)
+    return value

@@ -1,0 +1,1 @@
+"""What is generated from the schema of a case: the JSON Schema and the reference."""

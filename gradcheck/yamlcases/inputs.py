@@ -1,0 +1,120 @@
+"""Arrays for the declared inputs of an op."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array
+from gradcheck.yamlcases.case import InputSpec
+
+MAX_ELEMENTS = 2**24
+
+
+def draw_inputs(specs: Mapping[str, InputSpec], rng: np.random.Generator) -> dict[str, Array]:
+    """One array per input, float64, int64 or bool, as `InputSpec` says."""
+    return {name: draw(spec, rng) for name, spec in specs.items()}
+
+
+def draw(spec: InputSpec, rng: np.random.Generator) -> Array:
+    """The array of one input. `spec` is one for which `problem` finds nothing."""
+    if spec.values is not None:
+        return np.array(spec.values, dtype={"float": "f8", "int": "i8", "bool": "?"}[spec.dtype])
+    shape = spec.shape or ()
+    if spec.dtype == "bool":
+        return np.asarray(rng.random(shape) < 0.5)
+    if spec.dtype == "int":
+        low, high = int_range(spec)
+        return np.asarray(rng.integers(low, high, shape))
+    if spec.low is not None or spec.high is not None:
+        low_f, high_f = float_range(spec)
+        return np.asarray(rng.uniform(low_f, high_f, shape))
+    return np.asarray(spec.scale * rng.standard_normal(shape))
+
+
+def float_range(spec: InputSpec) -> tuple[float, float]:
+    """The ends of a uniform draw; the one that is not given lies 1 from the other, or is 0."""
+    if spec.low is None:
+        high = 1.0 if spec.high is None else spec.high
+        return (0.0 if high > 0 else high - 1.0), high
+    return spec.low, spec.low + 1.0 if spec.high is None else spec.high
+
+
+def int_range(spec: InputSpec) -> tuple[int, int]:
+    """The lowest integer and the one after the highest."""
+    low = 0 if spec.low is None else int(spec.low)
+    return low, max(2, low + 2) if spec.high is None else int(spec.high)
+
+
+def problem(spec: InputSpec) -> tuple[str, str] | None:
+    """What pydantic cannot see in one key: (the key it is about, a sentence), or None."""
+    if spec.values is None:
+        return _problem_of_shape(spec)
+    for key in ("shape", "low", "high", "scale"):
+        if key in spec.model_fields_set:
+            return key, f"{key} has no meaning beside `values`; leave it out"
+    shape = nested_shape(spec.values)
+    if shape is None:
+        return "values", "values must be a number or nested lists of numbers, all of equal length"
+    if math.prod(shape) > MAX_ELEMENTS or len(shape) > 8:
+        return "values", "values are too many; declare a `shape`"
+    return _problem_of_kind(spec)
+
+
+def _problem_of_shape(spec: InputSpec) -> tuple[str, str] | None:
+    if spec.shape is None:
+        return "", "an input has a `shape`, such as [2, 5], or `values`; add one of them"
+    if math.prod(spec.shape) > MAX_ELEMENTS:
+        return "shape", f"a shape of more than {MAX_ELEMENTS:,} elements; make it smaller"
+    if spec.dtype == "bool":
+        for key in ("low", "high"):
+            if getattr(spec, key) is not None:
+                return key, f"{key} has no meaning for dtype bool; leave it out"
+        return None
+    if spec.dtype == "int":
+        for key in ("low", "high"):
+            value = getattr(spec, key)
+            if value is not None and not (float(value).is_integer() and abs(value) < 2**53):
+                return key, f"{key} must be a whole number for dtype int"
+    low, high = int_range(spec) if spec.dtype == "int" else float_range(spec)
+    if (spec.low is not None or spec.high is not None) and not low < high:
+        return ("high" if spec.high is not None else "low"), "high must be greater than low"
+    return None
+
+
+def _problem_of_kind(spec: InputSpec) -> tuple[str, str] | None:
+    """Whether the values are of the dtype."""
+    kinds = set(_kinds(spec.values))
+    allowed: dict[str, set[type]] = {"float": {int, float}, "int": {int}, "bool": {bool}}
+    wrong = kinds - allowed[spec.dtype]
+    if not wrong:
+        return None
+    names = {int: "integers", float: "floats", bool: "true or false"}
+    has = " and ".join(sorted(names[k] for k in kinds))
+    fitting = "bool" if kinds == {bool} else "float" if float in kinds else "int"
+    hint = "do not mix them" if bool in kinds and len(kinds) > 1 else f"add `dtype: {fitting}`"
+    return "values", f"values are {has}, but the dtype is {spec.dtype}; {hint}"
+
+
+def _kinds(values: Any) -> list[type]:
+    if isinstance(values, (list, tuple)):
+        return [kind for value in values for kind in set(_kinds(value))]
+    return [type(values)]
+
+
+def nested_shape(values: Any) -> tuple[int, ...] | None:
+    """The shape of a number or of nested lists of numbers; None when they are irregular."""
+    if isinstance(values, (list, tuple)):
+        shapes = {nested_shape(value) for value in values}
+        if len(shapes) > 1 or None in shapes:
+            return None
+        inner = shapes.pop() if shapes else ()
+        return None if inner is None else (len(values), *inner)
+    return () if isinstance(values, float) or _is_int64(values) else None
+
+
+def _is_int64(value: Any) -> bool:
+    return isinstance(value, int) and -(2**63) <= value < 2**63

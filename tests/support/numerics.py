@@ -1,0 +1,87 @@
+"""Subjects made in a test, without a case file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradcheck.checks.gradient.check import Gradient
+from gradcheck.checks.gradient.options import GradientOptions
+from gradcheck.frameworks.tinytorch import TinyTorch
+from gradcheck.names.registry import Entry, Registry
+from gradcheck.probe.subject import Subject
+from gradcheck.result import Result
+from gradcheck.shards import Shard
+from gradcheck.yamlcases.case import Case, InputSpec
+from tinytorch.op import OPS, Op
+
+
+def spec(value: Any) -> InputSpec:
+    """A shape, or the keys of an `InputSpec`."""
+    return InputSpec(**value) if isinstance(value, dict) else InputSpec(shape=tuple(value))
+
+
+def registry(framework: Any = TinyTorch, **things: tuple[str, Any]) -> Registry:
+    """A registry of one framework; things: name -> (kind, value)."""
+    made = Registry()
+    made.add(Entry("framework", "tinytorch", framework, "test", "test.py:1"))
+    for name, (kind, value) in things.items():
+        made.add(Entry(kind, name, value, "test", "test.py:1", "tinytorch"))
+    return made
+
+
+def check_op(
+    op: Callable[..., Any] | str,
+    inputs: Mapping[str, Any],
+    args: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    framework: Any = TinyTorch,
+    **options: Any,
+) -> Result:
+    """The gradient check of an op; a plain function in the style of `@op` is made one (but not
+    entered in the list of ops)."""
+    if isinstance(op, str):
+        name, value = op, OPS[op]
+    else:
+        name = getattr(op, "__name__", "function").strip("<>")
+        value = op if isinstance(op, Op) else Op(op, name)
+    case = Case(
+        name=name,
+        op=name,
+        seed=seed,
+        args=dict(args or {}),
+        inputs={k: spec(v) for k, v in inputs.items()},
+    )
+    names = registry(framework, **{name: ("op", value)})
+    return checked(lambda: Subject(case, names), **options)
+
+
+def check_model(
+    factory: Callable[..., Any],
+    step: Callable[..., Any],
+    *,
+    seed: int = 0,
+    framework: Any = TinyTorch,
+    training: bool = True,
+    **options: Any,
+) -> Result:
+    """The gradient check of a model whose step(model, batch, loss) makes its own data."""
+    case = Case(name="model", model="model", step="step", seed=seed, training=training)
+    things = {"model": ("model", factory), "step": ("step", step)}
+    return checked(lambda: Subject(case, registry(framework, **things)), **options)
+
+
+def checked(make: Callable[[], Subject], **options: Any) -> Result:
+    """The gradient check of the subjects that `make` makes. Its shards travel as text."""
+    check = Gradient()
+    wanted = GradientOptions(**options)
+    if wanted.shards == 1:
+        return check.run(make(), wanted)
+    parts = [check.run_shard(make(), wanted, shard) for shard in Shard.all(wanted.shards)]
+    return check.merge([json.loads(json.dumps(part, allow_nan=False)) for part in parts], wanted)
+
+
+def codes(result: Result) -> list[str]:
+    return [f.code for f in result.findings]

@@ -1,0 +1,148 @@
+"""Arrows run one way: who may import whom, read from the source itself."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+STAGES = (
+    # A module imports at import time only from its own stage and from those after it.
+    ("gradcheck.plugin", "gradcheck.in_pytest"),
+    ("gradcheck.commands", "gradcheck.__main__", "gradcheck.testing"),
+    ("gradcheck.api", "gradcheck.planted", "gradcheck.training"),
+    (
+        "gradcheck.yamlcases.load",
+        "gradcheck.yamlcases.build",
+        "gradcheck.yamlcases.export",
+        "gradcheck.yamlcases.names",
+        "gradcheck.yamlcases.parametrize",
+    ),
+    (
+        "gradcheck.names.load",
+        "gradcheck.names.contributions",
+        "gradcheck.names.hookcheck",
+        "gradcheck.names.builtin",
+    ),
+    ("gradcheck.engine",),
+    ("gradcheck.checks",),
+    ("gradcheck.numerics",),
+    ("gradcheck.probe.subject",),
+    ("gradcheck.probe.batches", "gradcheck.crash"),
+    ("gradcheck.frameworks",),
+    ("gradcheck.report",),
+    (
+        "gradcheck.names.builtin_tinytorch",
+        "gradcheck.names.hookspecs",
+        "gradcheck.yamlcases.implicit",
+    ),
+    ("gradcheck.yamlcases", "gradcheck.names.registry", "gradcheck.together"),
+    (
+        "gradcheck.frameworks.protocol",
+        "gradcheck.result",
+        "gradcheck.shards",
+        "gradcheck.memory",
+        "gradcheck.source.sourcetext",
+    ),
+    (
+        "gradcheck.options",
+        "gradcheck.source",
+        "gradcheck.names.checkout",
+    ),
+)
+
+
+def modules(package: str) -> list[tuple[str, Path]]:
+    found = []
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found.append((".".join(p for p in parts if p != "__init__"), path))
+    return found
+
+
+def imported(path: Path, name: str, *, lazily: bool = True) -> set[str]:
+    """Full names of modules that a file imports; without those inside functions unless `lazily`.
+
+    What stands under `if TYPE_CHECKING:` does not count: it is never run.
+    """
+    found: set[str] = set()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+
+    def visit(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                continue
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and not lazily:
+                continue
+            if isinstance(child, ast.Import):
+                found.update(alias.name for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = child.module or ""
+                if child.level:
+                    up = package.split(".")[: len(package.split(".")) - child.level + 1]
+                    base = ".".join([*up, base] if base else up)
+                found.add(base)
+                found.update(f"{base}.{alias.name}" for alias in child.names)
+            visit(child)
+
+    visit(ast.parse(path.read_text("utf-8")))
+    return found
+
+
+def belongs(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def stage_of(name: str) -> int | None:
+    """The stage of the longest name that `name` belongs to."""
+    fitting = [
+        (len(member), number)
+        for number, members in enumerate(STAGES)
+        for member in members
+        if belongs(name, member)
+    ]
+    return max(fitting)[1] if fitting else None
+
+
+def test_tinytorch_never_imports_gradcheck():
+    for name, path in modules("tinytorch"):
+        wrong = [i for i in imported(path, name) if belongs(i, "gradcheck")]
+        assert not wrong, f"{name} imports {wrong}"
+
+
+def test_only_the_adapter_and_its_plugin_import_tinytorch():
+    allowed = {"gradcheck.names.builtin_tinytorch"}
+    for name, path in modules("gradcheck"):
+        if name in allowed or name.startswith("gradcheck.frameworks.tinytorch"):
+            continue
+        wrong = [i for i in imported(path, name) if belongs(i, "tinytorch")]
+        assert not wrong, f"{name} imports {wrong}"
+
+
+@pytest.mark.parametrize(("name", "path"), modules("gradcheck"), ids=lambda v: str(v)[:60])
+def test_a_stage_imports_only_what_comes_after_it(name, path):
+    own = stage_of(name)
+    if path.name == "__init__.py":  # its names are looked up when they are asked for
+        return
+    assert own is not None, f"{name} has no stage; put it into STAGES"
+    for other in imported(path, name, lazily=False):
+        stage = stage_of(other)
+        assert stage is None or stage >= own, f"{name} imports {other}, which comes before it"
+
+
+def test_nothing_private_of_pytest_is_imported():
+    for package in ("gradcheck", "tinytorch"):
+        for name, path in modules(package):
+            assert not [i for i in imported(path, name) if belongs(i, "_pytest")], name
+
+
+def test_tinytorch_runs_on_numpy_alone():
+    code = (
+        "import sys, tinytorch\n"
+        "for name in ('pytest', 'pluggy', 'yaml', 'pydantic', 'gradcheck', 'torch'):\n"
+        "    assert name not in sys.modules, name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
