@@ -1,5 +1,8 @@
 """Running one op on many copies of one of its inputs, along a new leading axis where that works.
 
+These calls are probes of ours: the op has run at its real inputs, and need not run anywhere else.
+What a probe raises, or a result of another shape, means 'unknown here': NaN, never a fault.
+
 Most ops count axes from the end and do not mind one more in front. Whether this one does, with
 these attributes and these other inputs, is found by trying and by comparing with the single
 run; never assumed. Where it does not work the copies run one after the other.
@@ -27,6 +30,8 @@ class BatchedOp:
         self.inputs = list(inputs)
         self.base = base
         self.ndim = max((a.ndim for a in inputs if isinstance(a, np.ndarray)), default=0)
+        self.refused: Exception | None = None
+        """What the last probe raised that the op did not accept."""
         self._way: dict[int, str] = {}
 
     @cached_property
@@ -43,11 +48,17 @@ class BatchedOp:
         return "|".join(parts)
 
     def run_one(self, slot: int, value: Array) -> Array:
-        """The result with another value of input `slot`."""
+        """The result with another value of input `slot`; NaN where the op refuses it."""
         inputs = self.inputs.copy()
         inputs[slot] = value
-        with np.errstate(all="ignore"):
-            return np.asarray(self.call.run(inputs))
+        try:
+            with np.errstate(all="ignore"):
+                result = np.asarray(self.call.run(inputs))
+        except Exception as error:  # outside the domain: a solver refuses NaN, a loss its bounds
+            self.refused = error
+            return np.full(self.base.shape, np.nan)
+        # The size of a result may depend on the values (a pivoted factorisation).
+        return result if result.shape == self.base.shape else np.full(self.base.shape, np.nan)
 
     def run_many(self, slot: int, values: Array) -> Array:
         """(K, *shape of the result) for values (K, *shape of the input)."""
@@ -55,7 +66,8 @@ class BatchedOp:
             return self.run_one(slot, values[0])[None]
         way = self._way.get(slot, UNKNOWN)
         if way == UNKNOWN:
-            way = self._way[slot] = self._try(slot, values)
+            stacks = getattr(self.call, "may_stack", True)
+            way = self._way[slot] = self._try(slot, values) if stacks else LOOP
         if way != LOOP:
             result = self._together(slot, values, way)
             if result is not None and result.shape == (len(values), *self.base.shape):

@@ -46,13 +46,20 @@ def signed(rng: np.random.Generator, shape: Sequence[int]) -> Array:
     return np.asarray(drawn + np.copysign(0.5, drawn))
 
 
+FARTHEST = 1e3
+"""The largest step, as a multiple of the typical entry of its own input."""
+
+
 def steps_of(x: Array, base: Array) -> Array:
     """(entries,): scale of the steps, a power of two near the typical size of the input.
 
     An input a thousand times smaller than the result (a tiny residual added to a large stream) is
-    moved in proportion to the result: its own size would drown in the rounding.
+    moved in proportion to the result: its own size would drown in the rounding. But never by more
+    than `FARTHEST` times its own size: one entry exp(40) of the result says nothing about how far
+    the others are smooth, and a step of 1e12 leaves the finite range.
     """
-    size = max(scale_of(x), 1e-3 * scale_of(base) if np.any(base) else 0.0)
+    own = scale_of(x)
+    size = max(own, min(1e-3 * scale_of(base), FARTHEST * own) if np.any(base) else 0.0)
     return np.full(x.size, 2.0 ** np.round(np.log2(size)))
 
 
