@@ -13,6 +13,7 @@ from gradcheck.frameworks.calling import call_op
 from gradcheck.frameworks.protocol import Array, OpCall, Precision
 from gradcheck.frameworks.walk import walk_leaves
 
+from .arrays import as_array
 from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace
 from .handwritten import handwritten
@@ -74,7 +75,7 @@ class PyTorch:
             model.train(training)
 
     def get(self, leaf: Tensor) -> Array:
-        return np.array(leaf.detach().cpu().numpy())
+        return as_array(leaf)
 
     def set(self, leaf: Tensor, array: Array) -> None:
         with torch.no_grad():
@@ -90,7 +91,7 @@ class PyTorch:
     def value(self, output: Any) -> Array:
         if not isinstance(output, torch.Tensor):
             return np.array(output)
-        return np.array(output.detach().cpu().numpy())
+        return as_array(output)
 
     def backward(self, output: Tensor, cotangent: Array | None) -> None:
         if cotangent is None:
@@ -108,13 +109,12 @@ class PyTorch:
         if not output.requires_grad:
             return [None] * len(leaves)
         found = torch.autograd.grad(output, leaves, given, retain_graph=True, allow_unused=True)
-        return [None if g is None else np.array(g.detach().cpu().numpy()) for g in found]
+        return [None if g is None else as_array(g) for g in found]
 
     def grad(self, leaf: Tensor) -> Array | None:
         if leaf.grad is None:
             return None
-        grad = leaf.grad.to_dense() if leaf.grad.is_sparse else leaf.grad
-        return np.array(grad.detach().cpu().numpy())
+        return as_array(leaf.grad)
 
     def hessian_vector(
         self,
@@ -132,7 +132,7 @@ class PyTorch:
         second = torch.autograd.grad(sum(dots), given, allow_unused=True) if dots else ()
         found = dict(zip(leaves, second or [None] * len(given)))
         return {
-            n: np.zeros(tuple(leaves[n].shape)) if g is None else np.array(g.detach().numpy())
+            n: np.zeros(tuple(leaves[n].shape)) if g is None else as_array(g)
             for n, g in found.items()
         }
 

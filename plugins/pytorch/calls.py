@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.frameworks.protocol import Array
 
+from .arrays import as_array
 from .cuts import Line, tensors_in, user_line
 
 NAMES = {
@@ -92,7 +93,7 @@ class Watching(TorchFunctionMode):
 
 
 def _array(tensor: torch.Tensor) -> Array:
-    return np.array(tensor.detach().cpu().numpy())
+    return as_array(tensor)
 
 
 def _replaced(value: Any, given: Any) -> Any:

@@ -18,6 +18,7 @@ import torch
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.source.shorten import defined_at
 
+from .arrays import as_array
 from .cuts import user_line
 
 Function = torch.autograd.Function
@@ -28,6 +29,8 @@ class FunctionCall:
 
     The result of a Function with several outputs is all their floating entries, one after another.
     """
+
+    may_stack = False  # native code that trusts its shapes would read outside its memory
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class FunctionCall:
         self.name = function.__name__
         self.where = where
         self.defined = defined_at(function.backward)
-        self.inputs = tuple(np.array(t.detach().cpu().numpy()) for t in tensors)
+        self.inputs = tuple(as_array(t) for t in tensors)
         self.input_names = tuple(names[i] for i in self.slots)
         self.needs = tuple(t.requires_grad and t.is_floating_point() for t in tensors)
         self.sources: tuple[int | str | None, ...] = (None,) * len(tensors)
@@ -73,7 +76,7 @@ class FunctionCall:
                 torch.autograd.grad(reached, wanted, given, retain_graph=True, allow_unused=True)
             )
             gradients = [next(found) if need else None for need in self.needs]
-            return [None if g is None else np.array(g.detach().numpy()) for g in gradients]
+            return [None if g is None else as_array(g) for g in gradients]
 
         return _flat(outputs), pullback
 
@@ -152,8 +155,8 @@ def _tensor(value: Array) -> torch.Tensor:
 
 def _flat(outputs: Sequence[torch.Tensor]) -> Array:
     if len(outputs) == 1:
-        return np.array(outputs[0].detach().numpy())
-    return np.concatenate([np.array(t.detach().numpy()).reshape(-1) for t in outputs])
+        return as_array(outputs[0])
+    return np.concatenate([as_array(t).reshape(-1) for t in outputs])
 
 
 def _parts(cotangent: Array, outputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:

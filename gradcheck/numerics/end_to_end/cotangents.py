@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 FACTOR = -2.5 * 2.0**20
 """More than any threshold at which gradients are clipped."""
+ORDINARY = -2.5
+"""A factor of the size that training has: what is linear with it, and loses a few digits with
+`FACTOR`, is not wrong (a matrix exponential, a result in float16)."""
+DIGITS = 1e-5
+"""Below this relative difference a backward may have lost digits to the size of the cotangent."""
 NEAR = (0.9917157287525381, 0.9958578643762691, 1.004142135623731, 1.0082842712474619)
 """Factors beside the first: a backward that is not linear does nearly the same with all of them,
 rounding falls differently each time. No short binary fractions, which round alike."""
@@ -38,6 +43,9 @@ def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
         )
         return
     rounding: dict[str, float] | None = None
+    ordinary: dict[str, Array | None] | None = None
+    # A result in float16 has no room for large cotangents: they overflow to infinity.
+    fits = abs(FACTOR) * float(np.abs(point.weights).max()) < float(np.finfo(point.dtype).max)
     for name, first in point.analytic.items():
         second = again[name]
         if first is None or second is None:
@@ -54,6 +62,11 @@ def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
             rounding = rounding_of(point, again)
         if worst <= SURE * abs(FACTOR) * rounding[name]:
             continue
+        if worst <= DIGITS * np.max(np.abs(expected)) or not fits:
+            if ordinary is None:
+                ordinary = pulled(point, ORDINARY)
+            if _linear(point, name, ORDINARY, ordinary[name]):
+                continue
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
         point.findings.append(
             Finding(
@@ -70,6 +83,16 @@ def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
             )
         )
         return
+
+
+def _linear(point: Point, name: str, factor: float, found: Array | None) -> bool:
+    """Whether `found`, with `factor` times the cotangent, is `factor` times the gradient."""
+    first = point.analytic[name]
+    if first is None or found is None:
+        return first is None and found is None
+    expected = factor * first.astype(np.float64)
+    worst = float(np.max(np.abs(found - expected), initial=0.0))
+    return bool(worst <= _slack(point, name, expected, _largest(point)))
 
 
 def _largest(point: Point) -> float:

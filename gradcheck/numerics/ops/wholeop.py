@@ -19,6 +19,9 @@ class WholeOp:
     """An `OpCall` that runs through the framework itself."""
 
     where: str | None = None
+    may_stack = False
+    """Never with one input stacked while the others, and what the op closes over, keep their size:
+    native code that trusts its shapes reads outside its memory then, and the process dies."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
