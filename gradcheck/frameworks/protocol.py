@@ -124,6 +124,23 @@ class OpCall(Protocol):
 
 
 @runtime_checkable
+class MayDraw(Protocol):
+    """Capability of an op call: it knows whether it draws random numbers."""
+
+    def draws(self) -> bool:
+        """Whether a run draws from a generator. What it draws may follow the memory layout."""
+
+
+@runtime_checkable
+class HasRandomState(Protocol):
+    """Capability of a framework: the state of its global generator can be compared. It keeps the
+    layout law from accusing an op that is random."""
+
+    def random_state(self) -> bytes:
+        """The state now; another one after anything was drawn."""
+
+
+@runtime_checkable
 class HasTape(Protocol):
     """Capability: op-level checks and blame."""
 

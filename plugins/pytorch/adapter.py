@@ -33,6 +33,9 @@ class PyTorch:
         if torch.cuda.is_initialized():
             torch.cuda.manual_seed_all(seed)
 
+    def random_state(self) -> bytes:
+        return bytes(torch.get_rng_state().numpy())
+
     def leaf(self, array: Array, *, trainable: bool, dtype: str | None = None) -> Tensor:
         array = np.array(array)
         if dtype is not None and array.dtype.kind == "f":

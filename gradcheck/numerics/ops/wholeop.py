@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, KeepsGraph, Leaf, OpCall, Output
+from gradcheck.frameworks.protocol import Array, HasRandomState, KeepsGraph, Leaf, OpCall, Output
 from gradcheck.probe.subject import Subject
 
 
@@ -63,6 +63,16 @@ class WholeOp:
             return [found.get(n) for n in self.input_names]
 
         return result, pullback
+
+    def draws(self) -> bool:
+        """Whether a run leaves the framework's generator in another state than before."""
+        framework = self.subject.framework
+        if not isinstance(framework, HasRandomState):
+            return False
+        framework.manual_seed(self.subject.seed)
+        before = framework.random_state()
+        self._forward(self.inputs)
+        return framework.random_state() != before
 
     def _forward(self, inputs: Sequence[Any]) -> tuple[Array, dict[str, Leaf], Output]:
         framework = self.subject.framework

@@ -1,0 +1,1 @@
+"""Is it true: programs by others, where every alarm must be deserved."""
