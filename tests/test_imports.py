@@ -47,10 +47,10 @@ STAGES = (
         "gradcheck.memory",
         "gradcheck.source.sourcetext",
     ),
+    ("gradcheck.names.bundled",),
     (
         "gradcheck.options",
         "gradcheck.source",
-        "gradcheck.names.checkout",
     ),
 )
 
