@@ -8,11 +8,12 @@ needs more than one key (exactly one of `op` and `model`) or the registry is in 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Scalar = bool | int | float | str | None
+from gradcheck.yamlcases.written import Numbers, Shorthand, Written
 
 _PART = r"(<|<=|>|>=|==|!=)3(\.[0-9]+){1,2}"
 PYTHON_SPEC = rf"^{_PART}(, *{_PART})*$"
@@ -26,6 +27,18 @@ class Closed(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, regex_engine="python-re"
     )
+
+
+GIVEN = {"not": {"type": "null"}}
+
+
+def _shape_or_values(schema: dict[str, Any]) -> None:
+    """An input has a shape or values; beside values nothing chooses numbers."""
+    schema["if"] = {"required": ["values"], "properties": {"values": GIVEN}}
+    schema["then"] = {
+        "not": {"anyOf": [{"required": [k]} for k in ("shape", "low", "high", "scale")]}
+    }
+    schema["else"] = {"required": ["shape"], "properties": {"shape": GIVEN}}
 
 
 def as_named(value: Any) -> Any:
@@ -84,10 +97,12 @@ class InputSpec(Closed):
     dtype int draws integers from low (0) to high - 1; bool draws both values.
     """
 
+    model_config = ConfigDict(json_schema_extra=_shape_or_values)
+
     shape: Annotated[Shape | None, BeforeValidator(few_axes)] = Field(
         default=None, description="Sizes of the axes, `[]` for a single number."
     )
-    values: Any = Field(
+    values: Annotated[Any, Written(Numbers | None)] = Field(
         default=None,
         description="The values themselves, a number or nested lists, instead of `shape`.",
     )
@@ -109,6 +124,19 @@ class InputSpec(Closed):
     trainable: bool = Field(
         default=True, description="Whether the gradient of this input is checked."
     )
+
+
+Input = Annotated[InputSpec, Shorthand(as_input, Shape)]
+Inputs = dict[str, Input]
+"""Inputs of an op by name."""
+
+
+@runtime_checkable
+class DeclaresInputs(Protocol):
+    """Capability of a check's options: they declare more inputs of the op of the case."""
+
+    def declared(self) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, InputSpec]]]:
+        """(path in the options, inputs by name) of each set."""
 
 
 class Named(Closed):
@@ -218,7 +246,7 @@ class CaseKeys(Closed):
     args: dict[str, Any] = Field(
         default={}, description="Arguments of the op or of the model's factory."
     )
-    inputs: dict[str, Annotated[InputSpec, BeforeValidator(as_input)]] = Field(
+    inputs: Inputs = Field(
         default={},
         description="Inputs of an op by name: a shape such as `[2, 5]`, or an input mapping.",
     )

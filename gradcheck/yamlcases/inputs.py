@@ -7,11 +7,35 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.yamlcases.case import InputSpec
+from gradcheck.yamlcases.case import Inputs, InputSpec
+from gradcheck.yamlcases.wording import sentence, telling
 
 MAX_ELEMENTS = 2**24
+
+
+def input_specs(inputs: Any) -> dict[str, InputSpec]:
+    """Inputs as a plugin declares them, written as in a case: name -> shape, or an `InputSpec`.
+
+    Raises ValueError with a clause that says what is wrong.
+    """
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise ValueError("inputs must be a dict of name -> shape, such as {'x': [2, 3]}")
+    try:
+        specs = _READER.validate_python(dict(inputs))
+    except ValidationError as error:
+        first = telling(error.errors(include_url=False))[0]
+        raise ValueError(sentence(first, Inputs, ("inputs",))) from None
+    for name, spec in specs.items():
+        found = problem(spec)
+        if found is not None:
+            raise ValueError(f"input {name!r}: {found[1]}")
+    return specs
+
+
+_READER: TypeAdapter[dict[str, InputSpec]] = TypeAdapter(Inputs)
 
 
 def draw_inputs(specs: Mapping[str, InputSpec], rng: np.random.Generator) -> dict[str, Array]:

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from gradcheck.names.registry import Entry, Registry, UnknownName
-from gradcheck.yamlcases.case import Case
+from gradcheck.yamlcases import inputs
+from gradcheck.yamlcases.case import Case, DeclaresInputs, InputSpec
 from gradcheck.yamlcases.values import clip
-from gradcheck.yamlcases.wording import Location, did_you_mean, sentence, telling
+from gradcheck.yamlcases.wording import Location, did_you_mean, dotted, sentence, telling
 
 HANDED = {"model": 0, "op": 0, "loss": 2, "optimizer": 1, "dataset": 0}
 """How many arguments gradcheck itself hands over, before those of the case."""
@@ -206,7 +207,39 @@ class Names:
             if isinstance(entry, str):
                 yield ("checks", name), True, entry
             elif options:
-                yield from _options(entry.value.Options, name, options)
+                above = ("checks", name)
+                read = _options(entry.value.Options, options, above)
+                yield from read.problems
+                if isinstance(read.options, DeclaresInputs):
+                    for at, declared in read.options.declared():
+                        yield from self._declared(case, (*above, *at), declared)
+
+    def _declared(
+        self, case: Case, at: Location, declared: Mapping[str, InputSpec]
+    ) -> Iterator[tuple[Location, bool, str]]:
+        """More inputs of the op of a case, declared by the options of a check."""
+        if case.op is None:
+            yield at, False, f"{dotted(at)} declares inputs of an op, and the case has none"
+            return
+        entry = self.find("op", case.op, case.framework)
+        known = None if isinstance(entry, str) else self._inputs_of(entry, case)
+        for name, spec in declared.items():
+            if known is not None and name not in known:
+                message = f"op {case.op} has no input {clip(name)}; " + _hint(name, known)
+                yield (*at, name), True, message
+            found = inputs.problem(spec)
+            if found is not None:
+                path = (*at, name, found[0]) if found[0] else (*at, name)
+                yield path, False, f"{dotted((*at, name))}: {found[1]}"
+
+    def _inputs_of(self, entry: Entry, case: Case) -> dict[str, Any] | None:
+        """The names that an input may have beside those of the case; None for any name."""
+        taken = self.takes(entry)
+        if taken.more or taken.many:
+            return None
+        by_name = any(name in taken.known for name in case.inputs)
+        more = [n for n in taken.known if n not in case.args] if by_name else []
+        return dict.fromkeys([*case.inputs, *more])
 
 
 def _hint(name: str, known: Mapping[str, Any]) -> str:
@@ -214,22 +247,30 @@ def _hint(name: str, known: Mapping[str, Any]) -> str:
     return did_you_mean(name, known, "did you mean {}?", f"it takes: {every}")
 
 
-def _options(model: Any, name: str, options: Any) -> Iterator[tuple[Location, bool, str]]:
-    """Problems of the options of one check."""
+@dataclass(frozen=True)
+class _Read:
+    """The options of a check as its model has them, or what is wrong with them."""
+
+    options: Any = None
+    problems: tuple[tuple[Location, bool, str], ...] = ()
+
+
+def _options(model: Any, written: Any, above: Location) -> _Read:
     try:
-        model.model_validate(options)
+        return _Read(model.model_validate(written))
     except ValidationError as error:
-        for found in telling(error.errors(include_url=False)):
-            above = ("checks", name)
-            yield (
-                (*above, *found["loc"]),
-                found["type"] in ("extra_forbidden", "missing"),
-                sentence(found, model, above),
-            )
+        found = telling(error.errors(include_url=False))
     except Exception as error:  # a validator of a plugin that breaks must not hide the other cases
         said = " ".join(str(error).split())[:200]
-        yield (
-            ("checks", name),
-            False,
-            f"the options of check {name} cannot be validated: {type(error).__name__}: {said}",
+        message = f"the options of check {above[-1]} cannot be validated: "
+        return _Read(problems=((above, False, f"{message}{type(error).__name__}: {said}"),))
+    return _Read(
+        problems=tuple(
+            (
+                (*above, *one["loc"]),
+                one["type"] in ("extra_forbidden", "missing"),
+                sentence(one, model, above),
+            )
+            for one in found
         )
+    )

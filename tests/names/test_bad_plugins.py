@@ -98,8 +98,8 @@ BAD = {
     ),
     "sample_inputs_that_are_none": (
         HEAD + "@hookimpl\ndef gradcheck_ops(register):\n    register('o', abs, inputs={'x': 3})\n",
-        "plugin bad (plugins/bad.py:4): op 'o' is not registered: input 'x' must be a shape such "
-        "as [2, 3] or a dict such as {'shape': [2, 3], 'low': 0.5}, got 3",
+        "plugin bad (plugins/bad.py:4): op 'o' is not registered: inputs.x must be a shape such "
+        "as [2, 5], or a mapping such as {shape: [2, 5], low: 0.1}, not 3",
     ),
     "unknown_argument": (
         HEAD + "@hookimpl\ndef gradcheck_ops(register):\n    register('o', abs, input={'x': []})\n",

@@ -20,11 +20,13 @@ Place = tuple[str, int]  # input, axis
 
 @dataclass(frozen=True)
 class Candidate:
-    """One derived set of inputs. specs: the same as a case would declare it."""
+    """One other set of inputs. specs: the same as a case would declare it. asked: the case declares
+    it, so that the op must take it."""
 
     name: str
     arrays: Arrays
     specs: dict[str, InputSpec]
+    asked: bool = False
 
 
 def spec_of(specs: Specs, name: str, array: Array) -> InputSpec:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from gradcheck.numerics.inputs.variant_shapes import Arrays, Candidate, Specs, s
 from gradcheck.yamlcases.case import InputSpec
 from gradcheck.yamlcases.inputs import draw as draw
 
-NAMES = (
+VariantName = Literal[
     "batch1",
     "batch3",
     "square",
@@ -35,7 +36,8 @@ NAMES = (
     "layout",
     "single",
     "long",
-)
+]
+NAMES: tuple[VariantName, ...] = get_args(VariantName)
 """Every kind of variant, in the order in which they are tried."""
 
 HUGE = 150.0
@@ -46,7 +48,7 @@ def derive(
     specs: Specs,
     arrays: Mapping[str, Array],
     rng: np.random.Generator,
-    wanted: Callable[[str], bool] = lambda name: True,
+    wanted: Callable[[VariantName], bool] = lambda name: True,
 ) -> Iterator[tuple[str, int, list[Candidate]]]:
     """(kind, how many to keep, candidates in order of preference) for every wanted kind."""
     makers: dict[str, tuple[int, Callable[[], Iterator[Candidate]]]] = {

@@ -33,7 +33,6 @@ def export(registry: Registry) -> Schema:
     """The schema of a case file, as JSON values."""
     case = CaseKeys.model_json_schema(ref_template="#/$defs/{model}")
     definitions: Schema = case.pop("$defs")
-    _inputs(definitions)
     _conditions(definitions)
     _shorthands(TrainSpec, definitions)
     properties = case["properties"]
@@ -100,11 +99,6 @@ def _keys(properties: Schema, registry: Registry, definitions: Schema) -> None:
     for key in ("framework", "op", "model", "step"):
         properties[key]["anyOf"] = [_names(registry.names(key))]
         properties[key].pop("type", None)
-    spec = properties["inputs"]["additionalProperties"]
-    shape = next(
-        c for c in definitions["InputSpec"]["properties"]["shape"]["anyOf"] if "items" in c
-    )
-    properties["inputs"]["additionalProperties"] = {"anyOf": [shape, spec]}
     for key, kind in (("data", "dataset"), ("loss", "loss"), ("optimizer", "optimizer")):
         model = "DataSpec" if key == "data" else "Named"
         properties[key]["anyOf"] = [
@@ -209,9 +203,13 @@ def _checks(registry: Registry, definitions: Schema) -> list[Schema]:
     options: Schema = {}
     for name in names:
         entry: Entry = registry.get("check", name)
-        schema = entry.value.Options.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
-        for inner, definition in schema.pop("$defs", {}).items():
-            definitions[f"{name}.{inner}"] = definition
+        model = entry.value.Options
+        schema = model.model_json_schema(ref_template="#/$defs/{model}")
+        own = schema.pop("$defs", {})
+        if any(definitions.get(k, v) != v for k, v in own.items()):  # a name that is taken
+            schema = model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+            own = {f"{name}.{k}": v for k, v in schema.pop("$defs").items()}
+        definitions.update(own)
         schema.pop("title", None)
         first = (type(entry.value).__doc__ or "").strip().partition("\n")[0]
         if first:
@@ -277,23 +275,6 @@ def _complete(registry: Registry) -> Schema:
             *needs,
         ],
     }
-
-
-def _inputs(definitions: Schema) -> None:
-    """An input has a shape or values, and values have nothing else that chooses numbers."""
-    spec = definitions["InputSpec"]
-    nested = {"type": "array", "items": {"$ref": "#/$defs/numbers"}}
-    definitions["numbers"] = {"anyOf": [{"type": ["number", "boolean"]}, nested]}
-    old = spec["properties"]["values"]
-    spec["properties"]["values"] = {
-        "description": old.get("description"),
-        "anyOf": [{"$ref": "#/$defs/numbers"}, NULL],
-    }
-    spec["if"] = _given("values")
-    spec["then"] = {
-        "not": {"anyOf": [{"required": [k]} for k in ("shape", "low", "high", "scale")]}
-    }
-    spec["else"] = _given("shape")
 
 
 def _shorthands(model: type[BaseModel], definitions: Schema) -> None:
