@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from gradcheck.names.registry import Entry, Registry, UnknownName
 from gradcheck.yamlcases import inputs
 from gradcheck.yamlcases.case import Case, DeclaresInputs, InputSpec
+from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.values import clip
-from gradcheck.yamlcases.wording import Location, did_you_mean, dotted, sentence, telling
+from gradcheck.yamlcases.wording import did_you_mean, dotted, problems_of
 
 HANDED = {"model": 0, "op": 0, "loss": 2, "optimizer": 1, "dataset": 0}
 """How many arguments gradcheck itself hands over, before those of the case."""
@@ -100,65 +101,52 @@ class Names:
             known = self._takes[key] = takes(entry)
         return known
 
-    # --- problems: (the key it is about, whether the key itself is wrong, a sentence) --------
-
-    def problems(self, case: Case) -> Iterator[tuple[Location, bool, str]]:
+    def problems(self, case: Case) -> Iterator[Problem]:
         """Everything in `case` that the registry does not know."""
         framework = self.find("framework", case.framework, case.framework)
         if isinstance(framework, str):
-            yield ("framework",), False, framework
+            yield Problem(("framework",), framework)
             yield from self._problems_of_checks(case)
             return
         if case.op is not None and case.model is None:
             yield from self._problems_of_op(case)
         if case.model is not None and case.op is None:
-            entry = self.find("model", case.model, case.framework)
-            if isinstance(entry, str):
-                yield ("model",), False, entry
-            else:
-                yield from self._arguments(entry, case.args, ("args",))
+            yield from self._problems_of(case, "model", case.model, case.args, "model", "args")
         for key, kind in (("data", "dataset"), ("loss", "loss"), ("optimizer", "optimizer")):
             spec = getattr(case, key)
-            if spec is None:
-                continue
-            entry = self.find(kind, spec.name, case.framework)
-            if isinstance(entry, str):
-                yield (key, "name"), False, entry
-            else:
-                yield from self._arguments(entry, spec.__pydantic_extra__ or {}, (key,))
+            if spec is not None:
+                yield from self._problems_of(case, kind, spec.name, spec.args, key, key)
         if case.step is not None:
             entry = self.find("step", case.step, case.framework)
             if isinstance(entry, str):
-                yield ("step",), False, entry
+                yield Problem(("step",), entry)
         yield from self._problems_of_checks(case)
 
-    def _arguments(
-        self, entry: Entry, args: Mapping[str, Any], at: Location
-    ) -> Iterator[tuple[Location, bool, str]]:
+    def _problems_of(
+        self, case: Case, kind: str, name: str, args: Mapping[str, Any], key: str, args_key: str
+    ) -> Iterator[Problem]:
+        """A registered thing, named at `key`, and its arguments, which are below `args_key`."""
+        entry = self.find(kind, name, case.framework)
+        if isinstance(entry, str):
+            yield Problem((key,) if key != args_key else (key, "name"), entry)
+            return
         taken = self.takes(entry)
+        thing = f"{kind} {entry.name}"
         if not taken.more:
-            for name in args:
-                if name not in taken.known:
-                    yield (
-                        (*at, name),
-                        True,
-                        f"{entry.kind} {entry.name} takes no argument {clip(name)}; "
-                        + _hint(name, taken.known),
-                    )
+            for given in args:
+                if given not in taken.known:
+                    said = f"{thing} takes no argument {clip(given)}; {_hint(given, taken.known)}"
+                    yield Problem((args_key, given), said, True)
         missing = [n for n in taken.required if n not in args]
         if missing:
-            yield (
-                at,
-                True,
-                f"{entry.kind} {entry.name} needs the argument {', '.join(map(repr, missing))}; "
-                f"add it to `{at[0]}`",
-            )
+            said = f"{thing} needs the argument {', '.join(map(repr, missing))}; "
+            yield Problem((args_key,), f"{said}add it to `{args_key}`", True)
 
-    def _problems_of_op(self, case: Case) -> Iterator[tuple[Location, bool, str]]:
+    def _problems_of_op(self, case: Case) -> Iterator[Problem]:
         assert case.op is not None
         entry = self.find("op", case.op, case.framework)
         if isinstance(entry, str):
-            yield ("op",), False, entry
+            yield Problem(("op",), entry)
             return
         taken = self.takes(entry)
         if taken.more or taken.many:
@@ -168,69 +156,56 @@ class Names:
         by_name = any(name in known for name in case.inputs)
         for name in case.inputs:
             if by_name and name not in known:
-                yield (
-                    ("inputs", name),
-                    True,
-                    f"op {entry.name} has no input {clip(name)}; " + _hint(name, known),
-                )
-        given = [*case.inputs, *case.args] if by_name else list(case.args)
+                said = f"op {entry.name} has no input {clip(name)}; {_hint(name, known)}"
+                yield Problem(("inputs", name), said, True)
         for name in case.args:
             if name not in known:
-                yield (
-                    ("args", name),
-                    True,
-                    f"op {entry.name} takes no argument {clip(name)}; " + _hint(name, known),
-                )
+                said = f"op {entry.name} takes no argument {clip(name)}; {_hint(name, known)}"
+                yield Problem(("args", name), said, True)
             elif name in case.inputs:
-                yield ("args", name), True, f"{name!r} is an input and an argument; remove one"
+                said = f"{name!r} is an input and an argument; remove one"
+                yield Problem(("args", name), said, True)
+        given = [*case.inputs, *case.args] if by_name else list(case.args)
         missing = [n for n in taken.required if n not in given]
         if not by_name:
             missing = missing[len(case.inputs) :]
         if missing and case.inputs:
-            yield (
-                ("inputs",),
-                True,
-                f"op {entry.name} needs {', '.join(map(repr, missing))}; add it to `inputs`, or to "
-                "`args` if it is no array",
-            )
+            said = f"op {entry.name} needs {', '.join(map(repr, missing))}; add it to `inputs`, or "
+            yield Problem(("inputs",), f"{said}to `args` if it is not an array", True)
         if not by_name and len(case.inputs) > len(known):
-            yield (
-                ("inputs",),
-                True,
-                f"op {entry.name} takes {len(known)} inputs ({', '.join(known)}), and the case "
-                f"has {len(case.inputs)}",
-            )
+            said = f"op {entry.name} takes {len(known)} inputs ({', '.join(known)}), and the case "
+            yield Problem(("inputs",), f"{said}has {len(case.inputs)}", True)
 
-    def _problems_of_checks(self, case: Case) -> Iterator[tuple[Location, bool, str]]:
+    def _problems_of_checks(self, case: Case) -> Iterator[Problem]:
         for name, options in case.checks.items():
             entry = self.find("check", name, case.framework)
             if isinstance(entry, str):
-                yield ("checks", name), True, entry
+                yield Problem(("checks", name), entry, True)
             elif options:
                 above = ("checks", name)
-                read = _options(entry.value.Options, options, above)
-                yield from read.problems
-                if isinstance(read.options, DeclaresInputs):
-                    for at, declared in read.options.declared():
+                read, problems = _options(entry.value.Options, options, above)
+                yield from problems
+                if isinstance(read, DeclaresInputs):
+                    for at, declared in read.declared():
                         yield from self._declared(case, (*above, *at), declared)
 
     def _declared(
         self, case: Case, at: Location, declared: Mapping[str, InputSpec]
-    ) -> Iterator[tuple[Location, bool, str]]:
+    ) -> Iterator[Problem]:
         """More inputs of the op of a case, declared by the options of a check."""
         if case.op is None:
-            yield at, False, f"{dotted(at)} declares inputs of an op, and the case has none"
+            yield Problem(at, f"{dotted(at)} declares inputs of an op, and the case has none")
             return
         entry = self.find("op", case.op, case.framework)
         known = None if isinstance(entry, str) else self._inputs_of(entry, case)
         for name, spec in declared.items():
+            here = (*at, name)
             if known is not None and name not in known:
-                message = f"op {case.op} has no input {clip(name)}; " + _hint(name, known)
-                yield (*at, name), True, message
+                said = f"op {case.op} has no input {clip(name)}; {_hint(name, known)}"
+                yield Problem(here, said, True)
             found = inputs.problem(spec)
             if found is not None:
-                path = (*at, name, found[0]) if found[0] else (*at, name)
-                yield path, False, f"{dotted((*at, name))}: {found[1]}"
+                yield Problem((*here, *found.path), f"{dotted(here)}: {found.sentence}")
 
     def _inputs_of(self, entry: Entry, case: Case) -> dict[str, Any] | None:
         """The names that an input may have beside those of the case; None for any name."""
@@ -247,30 +222,13 @@ def _hint(name: str, known: Mapping[str, Any]) -> str:
     return did_you_mean(name, known, "did you mean {}?", f"it takes: {every}")
 
 
-@dataclass(frozen=True)
-class _Read:
-    """The options of a check as its model has them, or what is wrong with them."""
-
-    options: Any = None
-    problems: tuple[tuple[Location, bool, str], ...] = ()
-
-
-def _options(model: Any, written: Any, above: Location) -> _Read:
+def _options(model: Any, written: Any, above: Location) -> tuple[Any, list[Problem]]:
+    """The options of a check as its model reads them, None if it cannot; and what is wrong."""
     try:
-        return _Read(model.model_validate(written))
+        return model.model_validate(written), []
     except ValidationError as error:
-        found = telling(error.errors(include_url=False))
+        return None, list(problems_of(error, model, above))
     except Exception as error:  # a validator of a plugin that breaks must not hide the other cases
         said = " ".join(str(error).split())[:200]
         message = f"the options of check {above[-1]} cannot be validated: "
-        return _Read(problems=((above, False, f"{message}{type(error).__name__}: {said}"),))
-    return _Read(
-        problems=tuple(
-            (
-                (*above, *one["loc"]),
-                one["type"] in ("extra_forbidden", "missing"),
-                sentence(one, model, above),
-            )
-            for one in found
-        )
-    )
+        return None, [Problem(above, f"{message}{type(error).__name__}: {said}")]

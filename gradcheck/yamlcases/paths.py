@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gradcheck.yamlcases.case import Case
-from gradcheck.yamlcases.wording import Location
+from gradcheck.yamlcases.problem import Problem
 
 
 def paths_of(case: Case) -> dict[str, str]:
@@ -25,13 +25,12 @@ def paths_of(case: Case) -> dict[str, str]:
     }
 
 
-def problems(case: Case, folder: Path) -> Iterator[tuple[Location, bool, str]]:
+def problems(case: Case, folder: Path) -> Iterator[Problem]:
     """The paths that lead out of `folder`: by '..', from the root, from a home, by a link."""
     for name, value in paths_of(case).items():
         if not _inside(value, folder):
-            yield (
+            yield Problem(
                 ("data", name),
-                False,
                 f"data.{name} leads out of the folder of the case file, and a case reads no file "
                 "elsewhere; put the file beside the case, or let a dataset of a plugin find it",
             )

@@ -6,15 +6,14 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from gradcheck.yamlcases.case import PYTHON_SPEC, WORD, InputSpec, SkipIf, Xfail
+from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.values import clip
-
-Location = tuple[str | int, ...]
 
 _WANTED = {
     "int_type": "a whole number",
@@ -55,6 +54,18 @@ _OWN_FORMS: dict[Any, str] = {
 """What else than a mapping a key or a model may be written as, or an example."""
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _WORDS = {"true": "true", "false": "false", "1": "true", "0": "false"}
+
+
+def problems_of(error: ValidationError, model: Any, above: Location = ()) -> Iterator[Problem]:
+    """Everything that pydantic found. model, above: as for `sentence`."""
+    for found in _telling(error.errors(include_url=False)):
+        loc: Location = (*above, *found["loc"])
+        missing = found["type"] == "missing"
+        yield Problem(
+            loc[:-1] if missing else loc,
+            sentence(found, model, above),
+            of_key=missing or found["type"] == "extra_forbidden",
+        )
 
 
 def sentence(error: Mapping[str, Any], model: Any, above: Location = ()) -> str:
@@ -126,7 +137,7 @@ def dotted(loc: Sequence[str | int]) -> str:
     return text
 
 
-def telling(errors: Sequence[Any]) -> list[Any]:
+def _telling(errors: Sequence[Any]) -> list[Any]:
     """The errors of a `ValidationError` without those that only follow from another one: a list is
     too short for pydantic when its entries are wrong."""
     inside = {tuple(e["loc"])[:i] for e in errors for i in range(len(e["loc"]))}

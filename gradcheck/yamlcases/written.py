@@ -42,3 +42,26 @@ class Shorthand:
         short = handler(TypeAdapter(self.form).core_schema)
         long = handler(schema)
         return {"anyOf": [short, *long.get("anyOf", [long])]}
+
+
+class OneOrMany(Shorthand):
+    """Annotation of a list: one entry stands for a list of it."""
+
+    def __init__(self) -> None:
+        super().__init__(as_many, None)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}
+
+
+def as_many(value: Any) -> Any:
+    """One thing stands for a list of one."""
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def given(*keys: str) -> JsonSchemaValue:
+    """The JSON Schema of an object in which all these keys are there and not null."""
+    return {"required": list(keys), "properties": {k: {"not": {"type": "null"}} for k in keys}}

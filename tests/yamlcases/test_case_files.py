@@ -295,7 +295,7 @@ def test_inputs_by_position_where_the_op_has_other_names() -> None:
         "3:17: op tanh takes 1 inputs (x), and the case has 2"
     ]
     assert messages(HEAD + "  c: {op: layer_norm, inputs: {weight: [2]}}\n") == [
-        "3:23: op layer_norm needs 'x'; add it to `inputs`, or to `args` if it is no array"
+        "3:23: op layer_norm needs 'x'; add it to `inputs`, or to `args` if it is not an array"
     ]
 
 
