@@ -37,7 +37,7 @@ MAY_BE_MISSING = [(key,) for key in (*NAMED, "args", "inputs")]
 
 
 class Sink(Protocol):
-    """Where errors go."""
+    """Takes the errors of a file."""
 
     file: str
 
@@ -48,7 +48,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a case stands: the nodes of its name and its keys, and its lines as written."""
+    """Where a case is written: the nodes of its name and keys, and its lines."""
 
     key: yaml.Node
     node: yaml.Node

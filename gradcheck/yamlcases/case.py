@@ -228,7 +228,7 @@ class SkipIf(Closed):
 
 
 class Place(Closed):
-    """Where the case stands: file as the user wrote it, line of its name, and its YAML lines."""
+    """Where the case is: its file as the user wrote it, the line of its name, its YAML lines."""
 
     file: str = "<case>"
     line: int = 0

@@ -1,4 +1,4 @@
-"""Cases that nobody wrote: an op registered with sample inputs is checked without a case file."""
+"""Implicit cases: an op registered with sample inputs is checked without a case file."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.values import clip
 from gradcheck.yamlcases.wording import did_you_mean, dotted, problems_of
 
-HANDED = {"model": 0, "op": 0, "loss": 2, "optimizer": 1, "dataset": 0}
-"""How many arguments gradcheck itself hands over, before those of the case."""
+PASSED = {"model": 0, "op": 0, "loss": 2, "optimizer": 1, "dataset": 0}
+"""How many arguments gradcheck itself passes, before those of the case."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Takes:
     """What a registered thing can be called with by name.
 
     known: parameter -> default (`inspect.Parameter.empty` for none), without those that gradcheck
-    hands over. more: it takes any keyword (`**kwargs`). many: it takes any number of inputs.
+    passes itself. more: it takes any keyword (`**kwargs`). many: it takes any number of inputs.
     """
 
     known: Mapping[str, Any]
@@ -47,12 +47,12 @@ def takes(entry: Entry) -> Takes:
     except (TypeError, ValueError):
         return ANYTHING
     kinds = [p.kind for p in parameters]
-    handed = HANDED[entry.kind]
+    passed = PASSED[entry.kind]
     named = [
         p
         for i, p in enumerate(parameters)
         if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        and not (i < handed and p.kind is p.POSITIONAL_OR_KEYWORD)
+        and not (i < passed and p.kind is p.POSITIONAL_OR_KEYWORD)
     ]
     return Takes(
         {p.name: p.default for p in named},
@@ -62,7 +62,7 @@ def takes(entry: Entry) -> Takes:
 
 
 class Names:
-    """Looks the names of many cases up in one registry, each name once.
+    """Looks up the names of many cases in one registry, each name once.
 
     brief: leave out 'did you mean', which takes time, once nobody reads the sentences any more.
     """

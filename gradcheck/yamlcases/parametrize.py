@@ -2,7 +2,7 @@
 
     parametrize:
       args.width: [16, 32]
-      optimizer.lr: {slow: 1e-4, fast: 1e-2}     # names for values that are no good in an id
+      optimizer.lr: {slow: 1e-4, fast: 1e-2}     # names for values that do not fit in an id
 
 makes `mlp.width-16.lr-slow`, `mlp.width-16.lr-fast`, `mlp.width-32.lr-slow`, ...
 """

@@ -1,7 +1,7 @@
 """Files that a case names: none outside the folder of the case file is read.
 
 A case may come from a stranger. Of the arguments of a dataset, those called `path` or `..._path`
-are files: relative to the case file, and in its folder or below. The dataset is handed the whole
+are files: relative to the case file, and in its folder or below. The dataset gets the absolute
 path.
 """
 
@@ -31,7 +31,7 @@ def problems(case: Case, folder: Path) -> Iterator[Problem]:
         if not _inside(value, folder):
             yield Problem(
                 ("data", name),
-                f"data.{name} leads out of the folder of the case file, and a case reads no file "
+                f"data.{name} is outside the folder of the case file, and a case reads no file "
                 "elsewhere; put the file beside the case, or let a dataset of a plugin find it",
             )
 
@@ -41,12 +41,12 @@ def _inside(value: str, folder: Path) -> bool:
         top = os.path.realpath(folder)
         real = os.path.realpath(os.path.join(folder, value))
         return not value.startswith("~") and os.path.commonpath([top, real]) == top
-    except (ValueError, OSError):  # no path at all, or on another drive
+    except (ValueError, OSError):  # not a path, or on another drive
         return False
 
 
 def with_whole_paths(case: Case, folder: Path) -> Case:
-    """The case with its files' paths from the root."""
+    """The case with absolute paths of its files."""
     found = paths_of(case)
     if not found or case.data is None:
         return case

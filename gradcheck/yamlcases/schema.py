@@ -164,5 +164,5 @@ def rules_of_checks(case: Case) -> Iterator[Problem]:
             said = f"xfail names the check {xfail.check[:60]!r}, which the case does not run; "
             yield Problem(at, f"{said}it runs: {', '.join(case.checks)}")
         elif xfail.check in seen:
-            yield Problem(at, f"xfail names {xfail.check!r} twice; one finding suffices")
+            yield Problem(at, f"xfail names {xfail.check!r} twice; one finding is enough")
         seen.add(xfail.check)

@@ -112,7 +112,7 @@ def sentence(error: Mapping[str, Any], model: Any, above: Location = ()) -> str:
 
 
 def unknown_key(name: str, known: Iterable[str], *, inside: Location = ()) -> str:
-    """The sentence for a key that means nothing here."""
+    """The sentence for an unknown key."""
     names = list(known)
     where = f" in {dotted(inside)}" if inside else ""
     other = f"the keys are: {', '.join(names)}" if names else "remove it"
@@ -194,8 +194,8 @@ def _inside(annotation: Any, step: str | int) -> Any:
 def _hint(kind: str, given: Any) -> str:
     if isinstance(given, str):
         if kind == "bool_type":
-            meant = {**_BOOLEANS, **_WORDS}.get(given.lower())
-            return f"; write {meant}" if meant else ""
+            word = {**_BOOLEANS, **_WORDS}.get(given.lower())
+            return f"; write {word}" if word else ""
         if kind in ("int_type", "float_type"):
             try:
                 number = float(given)

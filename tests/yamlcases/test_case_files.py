@@ -228,8 +228,8 @@ def test_parameters_go_through_shorthands_and_defaults() -> None:
 def test_an_id_that_parameters_make_twice() -> None:
     text = HEAD + GOOD.replace("good", "a.seed-1") + GOOD.replace("good", "a")
     assert messages(text + "    parametrize: {seed: [1]}\n") == [
-        "6:3: parametrize makes the id 'a.seed-1', which line 3 has already; give one of the cases "
-        "another name"
+        "6:3: parametrize makes the id 'a.seed-1', which line 3 already has; rename one of the "
+        "cases"
     ]
 
 

@@ -21,15 +21,15 @@ from gradcheck.shards import Dealer, Shard
 from gradcheck.yamlcases.inputs import draw_inputs
 
 BUDGET = 2e7
-"""Budget of one derived input: small, for there are many."""
+"""Budget of one derived input: small, because there are many."""
 SMALL = 1000
-"""Entries from which on the size of an input tells what its check costs."""
+"""Fixed cost of checking an input, in entries: below that its size hardly matters."""
 ENOUGH = 3
 """Findings after which no more inputs are tried."""
 
 
 class Variants:
-    """The derived and extra inputs of an op case, those that are dealt to one shard.
+    """Checks an op at derived and extra inputs: those that are dealt to one shard.
 
     tried: what became of each, in plain values. order: its place among all. kind: the name of what
     it derives from, None when the op refuses it. dropped: the op raised, in forward or backward.

@@ -1,4 +1,4 @@
-"""Other inputs for a declared op case, derived by themselves: what the declared ones cannot show.
+"""Derives further inputs for an op case, to show what the declared ones cannot.
 
 A fault often needs a special input to be seen: a batch of 1 or 3 (a mean not divided by the batch),
 sides that differ (a missing transpose) or agree (a wrong axis), an axis of size 1, or one longer
@@ -41,7 +41,7 @@ NAMES: tuple[VariantName, ...] = get_args(VariantName)
 """Every kind of variant, in the order in which they are tried."""
 
 HUGE = 150.0
-"""The exponential of most values of this size overflows in single precision, and in double not."""
+"""The exponential of most values of this size overflows in single but not in double precision."""
 
 
 def derive(
@@ -146,7 +146,7 @@ def _scaled(
 
 
 def _huge(specs: Specs, arrays: Mapping[str, Array]) -> Iterator[Candidate]:
-    """Values of about `HUGE`, where those that were declared are not beyond it already."""
+    """Values of about `HUGE`, unless the declared ones are larger already."""
     declared = max((spec_of(specs, k, v).scale for k, v in arrays.items()), default=1.0)
     if declared < HUGE:
         yield from _scaled(specs, arrays, "huge", HUGE / declared)

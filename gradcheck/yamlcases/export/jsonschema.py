@@ -3,7 +3,7 @@ and the check options of the loaded plugins.
 
 It agrees with `load.load_cases` but for what a schema cannot say: what follows from `defaults`
 or `parametrize`, whether `xfail` names a check of the case, which framework a name belongs to, the
-form of `values`, and that 2.0 is no whole number in YAML.
+form of `values`, and that 2.0 is not a whole number in YAML.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def export(registry: Registry) -> Schema:
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "Ignored: a place for anchors."}},
         "properties": {
-            "schema": {"description": "Version of the form of the file.", "const": VERSION},
+            "schema": {"description": "Version of the file format.", "const": VERSION},
             "defaults": {
                 "description": "Keys given to every case that does not set them.",
                 "anyOf": [

@@ -60,21 +60,21 @@ FILE = """\
 
 | key | value | default | |
 |---|---|---|---|
-| `schema` | `1` | required | Version of the form of the file. |
+| `schema` | `1` | required | Version of the file format. |
 | `cases` | mapping of cases | required | The name of a case becomes part of its test id: letters, \
 digits, `_`, `.` and `-`. |
 | `defaults` | keys of a case | | Given to every case that does not set them, see below. |
 | `x-...` | any value | | Ignored: a place for anchors. |
 
-Words are read as in YAML 1.2: `1e-6` is a number, `true` and `false` are the only booleans (`yes`,
-`no`, `on` and `off` are text), `010` is ten, dates are text. Anchors, aliases and merges (`<<`)
-work; tags (`!...`) and duplicate keys are errors. `null` stands for a key that is not given.
+Values follow YAML 1.2: `1e-6` is a number, `true` and `false` are the only booleans (`yes`, `no`,
+`on` and `off` are text), `010` is ten, dates are text. Anchors, aliases and merges (`<<`) work;
+tags (`!...`) and duplicate keys are errors. `null` means that a key is not given.
 
-What `defaults` give: mappings (`args`, `inputs`, `data`, `loss`, `optimizer`, `train`) are merged
-with those of the case, anything else is replaced, and `null` takes a default away. A model, loss,
-dataset or optimizer of another name does not take the default's arguments. A case that names
-checks runs those alone, with the options that `defaults` give them. Keys of models do not reach
-ops.
+How `defaults` apply: mappings (`args`, `inputs`, `data`, `loss`, `optimizer`, `train`) are merged
+with those of the case, any other value of the case replaces the default, and `null` removes it. A
+model, loss, dataset or optimizer of another name does not inherit the default's arguments. A case
+that names checks runs only those, with the options that `defaults` give them. Ops do not inherit
+the keys of models.
 
 A case has either `op` and `inputs`, or `model`, `data` and `loss` (or a `step` of its own).
 """
@@ -93,9 +93,9 @@ def reference(registry: Registry) -> str:
         section("`xfail`", Xfail),
         section("`skip_if`", SkipIf),
         "## Checks\n\n"
-        + f"A model that names no check runs {_list(DEFAULT_CHECKS['model'])}, those of them that "
-        + f"apply; an op runs {_list(DEFAULT_CHECKS['op'])}. `checks: all` runs every one, and "
-        + "skips those that do not apply, with the reason.",
+        + f"A model without `checks` runs those of {_list(DEFAULT_CHECKS['model'])} that apply; "
+        + f"an op runs {_list(DEFAULT_CHECKS['op'])}. `checks: all` runs every check and skips, "
+        + "with the reason, those that do not apply.",
     ]
     for entry in registry.entries("check"):
         check = entry.value
