@@ -43,7 +43,7 @@ class BatchIndependence:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: BatchIndependenceOptions) -> Result:
         run = in_eval(subject, batch_size=max(subject.batching.size, 2))
         first, second = (arrays_of(run, b)[:-1] for b in _two(run))
         base, output = predict(run, first)

@@ -49,7 +49,7 @@ class Causality:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: CausalityOptions) -> Result:
         run = in_eval(subject)
         inputs = arrays_of(run, run.batch)[:-1]
         if options.input >= len(inputs):
@@ -108,7 +108,7 @@ def _at(axis: int, part: Any) -> tuple[Any, ...]:
 
 
 def _by_perturbation(
-    run: Subject, inputs: Sequence[Array], base: Array, options: Any
+    run: Subject, inputs: Sequence[Array], base: Array, options: CausalityOptions
 ) -> list[Finding]:
     rng = np.random.default_rng(run.seed)
     axis, which = options.axis, options.input
@@ -150,7 +150,9 @@ def _finding(t: int, later: int, change: float, how: str, blame: Any) -> Finding
     )
 
 
-def _by_gradient(run: Subject, inputs: Sequence[Array], base: Array, options: Any) -> list[Finding]:
+def _by_gradient(
+    run: Subject, inputs: Sequence[Array], base: Array, options: CausalityOptions
+) -> list[Finding]:
     """The gradient of the output at t with respect to vector inputs after t is zero."""
     sequence = inputs[options.input]
     if sequence.dtype.kind != "f":
@@ -176,7 +178,9 @@ def _by_gradient(run: Subject, inputs: Sequence[Array], base: Array, options: An
     return []
 
 
-def _past(run: Subject, inputs: Sequence[Array], base: Array, options: Any) -> list[Finding]:
+def _past(
+    run: Subject, inputs: Sequence[Array], base: Array, options: CausalityOptions
+) -> list[Finding]:
     """The last output must see something of what came before."""
     rng = np.random.default_rng(run.seed)
     axis, which = options.axis, options.input

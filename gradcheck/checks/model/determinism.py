@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -47,7 +46,7 @@ class Determinism:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: DeterminismOptions) -> Result:
         findings = [
             *_building(subject),
             *_eval(subject),
@@ -161,7 +160,7 @@ def _masks(subject: Subject) -> Iterator[Finding]:
                 return
 
 
-def _training(subject: Subject, options: Any) -> Iterator[Finding]:
+def _training(subject: Subject, options: DeterminismOptions) -> Iterator[Finding]:
     """Two runs of a few steps from the same seed."""
     runs = []
     for _ in range(2):

@@ -41,7 +41,7 @@ class LoaderCheck:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: LoaderOptions) -> Result:
         loader = subject.fresh().loader()
         dataset = loader.dataset
         whole = len(dataset) <= options.limit
