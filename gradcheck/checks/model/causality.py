@@ -53,7 +53,9 @@ class Causality:
         run = in_eval(subject)
         inputs = arrays_of(run, run.batch)[:-1]
         if options.input >= len(inputs):
-            return Result.skipped(f"the model has {len(inputs)} inputs, no number {options.input}")
+            return Result.skipped(
+                f"the model has {len(inputs)} inputs; `input: {options.input}` is not one of them"
+            )
         sequence = inputs[options.input]
         base, _ = predict(run, inputs)
         reason = _no_sequence(sequence, base, options.axis)
@@ -75,7 +77,7 @@ class Causality:
 def _no_sequence(sequence: Array, output: Array, axis: int) -> str | None:
     ranks = (2,) if sequence.dtype.kind in "iu" else (3,)
     if sequence.ndim not in ranks or sequence.ndim <= axis:
-        return f"the input of shape {sequence.shape} is no sequence of ids or of vectors"
+        return f"the input of shape {sequence.shape} is not a sequence of ids or of vectors"
     if output.ndim < 3 or output.shape[axis] != sequence.shape[axis]:
         return f"the output of shape {output.shape} has no time axis like the input's"
     if sequence.shape[axis] < 2:
@@ -194,7 +196,7 @@ def _past(
         Finding(
             code="sees_no_past",
             message="the last output does not depend on any earlier input",
-            advice="the mask hides too much, or no layer mixes times; set `past: false` where "
-            "every time is meant to stand alone",
+            advice="the mask hides too much, or no layer mixes times; set `past: false` if "
+            "every time is intended to be independent",
         )
     ]
