@@ -1,10 +1,10 @@
-"""Findings about several tensors at once."""
+"""Findings about several parameters at once, built in one way."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from gradcheck.checks.lib.words import some
 from gradcheck.result import Finding
 
 
@@ -12,17 +12,16 @@ def about(
     names: Sequence[str],
     code: str,
     message: str,
-    advice: str | None,
+    advice: str | None = None,
     *,
-    then: str = "",
-    lines: Sequence[str] = (),
+    made_at: str | None = None,
+    **more: Any,
 ) -> Finding:
-    """'message: a, b, c. then', with the first name as the parameter and all of them as data."""
-    return Finding(
-        code=code,
-        message=f"{message}: {some(names)}" + (f". {then}" if then else ""),
-        parameter=names[0],
-        lines=tuple(lines),
-        advice=advice,
-        data={"parameters": list(names)},
-    )
+    """A finding about parameters: it points at the first of `names`, and its data lists all.
+
+    made_at: the line that made the first one; the finding then points there and says so.
+    """
+    if made_at:
+        more = {"where": made_at, "lines": (f"{names[0]} was made at {made_at}",), **more}
+    data = {"parameters": list(names), **more.pop("data", {})}
+    return Finding(code=code, message=message, parameter=names[0], advice=advice, data=data, **more)

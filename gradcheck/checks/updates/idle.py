@@ -9,7 +9,7 @@ import numpy as np
 from gradcheck.checks.lib.about import about
 from gradcheck.checks.lib.probing import Probe
 from gradcheck.checks.lib.watching import StepLog
-from gradcheck.checks.lib.words import plural
+from gradcheck.checks.lib.words import plural, some
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding
 
@@ -41,7 +41,7 @@ def stuck(subject: Subject, log: StepLog, names: list[str]) -> Iterator[Finding]
         found,
         "stuck",
         f"{plural(len(found), 'weight')} with all entries equal at the start had a gradient of "
-        f"exactly zero in all {steps} steps and did not move",
+        f"exactly zero in all {steps} steps and did not move: {some(found)}",
         "draw initial weights at random; of two consecutive layers at most one may start at "
         "zero, since each one's gradient is a product with the other",
     )
@@ -66,7 +66,7 @@ def stale_buffers(subject: Subject) -> Iterator[Finding]:
             found,
             "buffer_never_updated",
             f"train mode neither updates nor uses {plural(len(found), 'buffer')} that eval mode "
-            "computes with",
+            f"computes with: {some(found)}",
             "update running statistics in every forward in train mode (a momentum above 0), "
             "or eval mode computes with their initial values",
         )

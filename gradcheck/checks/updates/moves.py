@@ -50,22 +50,22 @@ def moves(
         yield about(
             still,
             "not_moved",
-            f"{len(still)} of {len(subject.parameters)} parameters did not change after one step",
+            f"{len(still)} of {len(subject.parameters)} parameters did not change after one "
+            f"step: {some(still)}{then}",
             advice,
-            then=then,
         )
     if wandering:
         yield about(
             wandering,
             "frozen_moved",
-            f"one step changed {plural(len(wandering), 'frozen parameter')}",
+            f"one step changed {plural(len(wandering), 'frozen parameter')}: {some(wandering)}",
             "leave frozen parameters out of the optimizer, or let it skip those whose "
             "requires_grad is off: weight decay and momentum move them without a gradient",
         )
 
 
 def _why(subject: Subject, still: Sequence[str], without: Sequence[str]) -> tuple[str, str | None]:
-    """(a sentence about those without a gradient, advice)."""
+    """(what to add about those without a gradient, advice)."""
     if not without:
         return "", (
             "check that the learning rate is not 0, and that the optimizer holds the same tensors "
@@ -75,10 +75,10 @@ def _why(subject: Subject, still: Sequence[str], without: Sequence[str]) -> tupl
     if len(without) < len(still):
         who = f"Of these, {some(without)} got no"
     if _reaches(subject, without):
-        return f"{who} gradient in the training step, though the loss has one", (
+        return f". {who} gradient in the training step, though the loss has one", (
             "check that backward() runs before optimizer.step(), and zero_grad() before backward()"
         )
-    return f"{who} gradient; run `graph` to see why", None
+    return f". {who} gradient; run `graph` to see why", None
 
 
 def _reaches(subject: Subject, names: Sequence[str]) -> bool:
@@ -120,7 +120,7 @@ def buffers_moved(subject: Subject, before: Values, after: Values) -> Iterator[F
         yield about(
             wrong,
             "buffer_moved",
-            f"the optimizer step changed {plural(len(wrong), 'buffer')}",
+            f"the optimizer step changed {plural(len(wrong), 'buffer')}: {some(wrong)}",
             "leave buffers out of the optimizer",
         )
 
@@ -140,17 +140,18 @@ def held(subject: Subject, log: StepLog, options: UpdatesOptions) -> Iterator[Fi
         yield about(
             missing,
             "not_in_optimizer",
-            f"the optimizer does not hold {len(missing)} of {len(names)} trainable parameters",
+            f"the optimizer does not hold {len(missing)} of {len(names)} trainable "
+            f"parameters: {some(missing)}",
             "give it all of model.parameters(); layers in plain lists or dicts, and layers "
             "made after the optimizer, are not in that list",
-            lines=[f"{plural(strange, 'tensor')} that it holds do not belong to the model"]
+            lines=(f"{plural(strange, 'tensor')} that it holds do not belong to the model",)
             if strange
-            else [],
+            else (),
         )
     if twice:
         yield about(
             twice,
             "twice_in_optimizer",
-            f"the optimizer holds {plural(len(twice), 'parameter')} more than once",
+            f"the optimizer holds {plural(len(twice), 'parameter')} more than once: {some(twice)}",
             "give each tensor to the optimizer once, even if two layers share it",
         )

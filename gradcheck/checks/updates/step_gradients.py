@@ -51,9 +51,10 @@ def changed_after_step(subject: Subject, log: StepLog) -> Iterator[Finding]:
     yield about(
         changed,
         "changed_after_step",
-        "the training step changes gradients after optimizer.step(), too late to have an effect",
+        "the training step changes gradients after optimizer.step(), too late to have an effect: "
+        f"{some(changed)}",
         "clip or scale gradients between backward() and optimizer.step()",
-        lines=[f"norm of the gradient of {name}: {was}, then {now_is}"],
+        lines=(f"norm of the gradient of {name}: {was}, then {now_is}",),
     )
 
 
