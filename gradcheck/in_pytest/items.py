@@ -74,13 +74,11 @@ class GradcheckItem(pytest.Item):
 class CaseItem(GradcheckItem):
     """One check of one case."""
 
-    def __init__(
-        self, *, case: Case, registry: Registry, check: str | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, case: Case, registry: Registry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.case = case
         self.registry = registry
-        self.check = check or self.name
+        self.check = self.name
         self.session_of_checks = self.config.stash[KEY]
         self.seed = self.session_of_checks.seed_of(case)
 

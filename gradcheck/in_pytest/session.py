@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gradcheck import options
-from gradcheck.in_pytest import machines, scale
+from gradcheck.in_pytest import scale
 from gradcheck.in_pytest.settings import merged, parse_settings, reject_unknown, reject_values
-from gradcheck.report.entry import PROPERTY
 from gradcheck.report.live import Live, live_on_terminal
 from gradcheck.yamlcases.detect import is_yaml, looks_like_cases
 
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
-    from gradcheck.result import Result
-    from gradcheck.together import Outcome
     from gradcheck.yamlcases.case import Case
 
 MANY = 1000
@@ -38,7 +35,7 @@ class Session:
     def __init__(self, config: pytest.Config, *, on: bool) -> None:
         self.config = config
         self.on = on
-        self.started_in = machines.started_in(config)
+        self.started_in = config.invocation_params.dir
         config.stash[KEY] = self
         self.case_paths = [config.rootpath / p for p in options.value(config, "paths")]
         self.plugin_folders = [config.rootpath / p for p in options.value(config, "plugins")]
@@ -57,9 +54,6 @@ class Session:
             config.args = self.default_arguments()
         self.live: Live | None = None
         self._registries: dict[tuple[int, ...], Registry] = {}
-        self._own: Registry | None = None
-        self.registries: dict[str, Registry] = {}
-        """By the node id of a check whose shards ran in this process: where its names come from."""
 
     def is_case_path(self, argument: str) -> bool:
         """Whether a command-line argument is a YAML file, or in the folders of cases."""
@@ -165,23 +159,14 @@ class Session:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """xdist: every worker must order by the same figures, on whatever machine it is."""
-        machines.tell_worker(self.config, node)
+        """xdist: every worker must order by the same figures."""
         node.workerinput["gradcheck_durations"] = scale.read_durations(self.config)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
-            output["gradcheck_plugin_failures"] = machines.as_at_home(self.config, self.failures)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """In a worker, before xdist sends the report."""
-        if hasattr(self.config, "workerinput"):
-            for name, value in report.user_properties:
-                if name == PROPERTY and isinstance(value, dict):
-                    value.update(machines.as_at_home(self.config, value))
+            output["gradcheck_plugin_failures"] = self.failures
 
     # --- names ------------------------------------------------------------------------------
 
@@ -196,25 +181,6 @@ class Session:
             scale.cap_threads(self.config)
             self._registries[key] = registry
         return self._registries[key]
-
-    def merge_shards(
-        self, nodeid: str, name: str, options: dict[str, Any], outcomes: Sequence[Outcome]
-    ) -> Result | None:
-        """The result of the check `name` whose shards were `nodeid`. None when the check is not
-        known: xdist's controller reads only the conftest files that pytest loads at its start."""
-        from gradcheck.engine import merge_shards
-
-        if nodeid not in self.registries:
-            if self._own is None:
-                self._own = self.load_plugins()
-                hook = self.config.hook.pytest_gradcheck_configure
-                if hook.get_hookimpls():
-                    self.ask_conftests(hook, self._own)
-            self.registries[nodeid] = self._own
-        registry = self.registries[nodeid]
-        if name not in registry.names("check"):
-            return None
-        return merge_shards(registry.get("check", name).value, options, outcomes)
 
     def ask_conftests(self, hook: Any, registry: Registry) -> None:
         """The third door: names that conftest files contribute for the cases below them."""
