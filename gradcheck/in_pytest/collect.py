@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gradcheck.in_pytest.base import KEY
 from gradcheck.in_pytest.items import BadFileItem, CaseItem
-from gradcheck.in_pytest.session import KEY
 
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
     from gradcheck.yamlcases.case import Case
 
 
-class CheckedFile(pytest.File):
+class FileNode(pytest.File):
     """A file of cases. All its items carry the mark `gradcheck`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -44,7 +44,7 @@ class CheckedFile(pytest.File):
                 yield from node.collect()
 
 
-class CaseFile(CheckedFile):
+class CaseFileNode(FileNode):
     """A YAML file. Its valid cases run even when others in it are wrong."""
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
@@ -58,7 +58,7 @@ class CaseFile(CheckedFile):
         yield from self.nodes_of(loaded.cases, registry)
 
 
-class PluginFile(CheckedFile):
+class PluginFileNode(FileNode):
     """A Python file of a plugin folder. Its ops with sample inputs are cases by themselves."""
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:

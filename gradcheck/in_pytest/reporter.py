@@ -1,4 +1,4 @@
-"""Receives the entry of every item, in the serial run or in xdist's controller, and tells."""
+"""Receives the entry of every item, in the serial run or in xdist's controller, and reports."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gradcheck import options
+from gradcheck.in_pytest.base import Failure
+from gradcheck.in_pytest.reports import entry_in, junit_properties, lost_entry, stopped_entry
 from gradcheck.in_pytest.scale import write_durations
 from gradcheck.report import baseline, jsonfile
-from gradcheck.report import entry as entries
 from gradcheck.report.annotations import annotation_lines, in_actions
+from gradcheck.report.entry import Entry
 from gradcheck.report.terminal import summary_lines
-from gradcheck.report.text import Failure
 
 if TYPE_CHECKING:
     from gradcheck.in_pytest.session import Session
@@ -25,9 +26,9 @@ class Reporter:
     def __init__(self, config: pytest.Config, session: Session) -> None:
         self.config = config
         self.session = session
-        self.entries: dict[str, dict[str, Any]] = {}
+        self.entries: dict[str, Entry] = {}
         self.failures: list[str] = []
-        self.comparison: baseline.Comparison | None = None
+        self.changes: baseline.Changes | None = None
         self.baseline = self.read_baseline()  # before the JSON report may replace its file
         self.html_path = self.path_of("html")
         self.try_html()
@@ -41,7 +42,7 @@ class Reporter:
         given = options.from_ini(self.config, name)
         return None if given is None else self.config.rootpath / given
 
-    def read_baseline(self) -> dict[str, Any] | None:
+    def read_baseline(self) -> list[Entry] | None:
         path = self.path_of("baseline")
         if path is None:
             return None
@@ -84,31 +85,30 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Before pytest itself counts the report."""
-        properties: dict[str, Any] = dict(report.user_properties)
-        entry = properties.get(entries.PROPERTY)
+        entry = entry_in(report)
         if entry is None:
             if report.when == "???" and is_case_node(report.nodeid):  # xdist: the worker died
-                self.receive(entries.lost_entry(report.nodeid, str(report.longrepr)))
+                self.receive(lost_entry(report.nodeid, str(report.longrepr)))
             return
         # junit writes each property as text: the entry would be a page, these are a line each.
-        report.user_properties[:] = entries.junit_properties(entry)
-        if report.outcome == "failed" and entry["text"] is None:  # not by a finding
-            self.receive(entries.stopped_entry(entry, report))
+        report.user_properties[:] = junit_properties(entry)
+        if report.outcome == "failed" and entry.text is None:  # not by a finding
+            self.receive(stopped_entry(entry, report))
         elif report.when == "call":
             self.receive(entry)
-            if entry["text"] and isinstance(report.longrepr, str):  # it came from a worker
-                report.longrepr = Failure(entry["text"], entries.headline(entry))  # type: ignore[assignment]
+            if entry.text and isinstance(report.longrepr, str):  # it came from a worker
+                report.longrepr = Failure(entry.text, entry.headline)  # type: ignore[assignment]
         elif report.outcome == "skipped":
-            self.receive(entries.stopped_entry(entry, report))
+            self.receive(stopped_entry(entry, report))
 
-    def receive(self, entry: dict[str, Any]) -> None:
-        self.entries[entry["nodeid"]] = entry
+    def receive(self, entry: Entry) -> None:
+        self.entries[entry.nodeid] = entry
         if self.json is not None:
             self.json.add(entry)
 
-    def in_order(self) -> list[dict[str, Any]]:
+    def in_order(self) -> list[Entry]:
         """The entries in the order of collection, which is the same in every run."""
-        return sorted(self.entries.values(), key=lambda e: e["order"])
+        return sorted(self.entries.values(), key=lambda e: e.order)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
@@ -122,7 +122,7 @@ class Reporter:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Before junit writes its file."""
         found = self.in_order()
-        write_durations(self.config, {e["nodeid"]: e["seconds"] for e in found if e["check"]})
+        write_durations(self.config, {e.nodeid: e.seconds for e in found if e.check})
         if self.json is not None:
             self.json.finish(found)
         if self.html_path is not None and not self.config.option.collectonly:
@@ -130,8 +130,8 @@ class Reporter:
 
             write(self.html_path, jsonfile.document(found))
         if self.baseline is not None and not self.config.option.collectonly:
-            self.comparison = baseline.compare(self.baseline, found)
-            if self.comparison.worse:
+            self.changes = baseline.compare(self.baseline, found)
+            if self.changes.worse:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl
@@ -139,8 +139,8 @@ class Reporter:
         verbosity = self.config.option.verbose
         found = self.in_order()
         lines = summary_lines(found, self.plugin_failures(), verbosity)
-        if self.comparison is not None:
-            lines += self.comparison.lines()
+        if self.changes is not None:
+            lines += self.changes.lines()
         if in_actions():
             lines += annotation_lines(found, self.config.rootpath)
         if lines:

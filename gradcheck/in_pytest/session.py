@@ -17,7 +17,9 @@ import pytest
 
 from gradcheck import options
 from gradcheck.in_pytest import scale
-from gradcheck.in_pytest.settings import merged, parse_settings, reject_unknown, reject_values
+from gradcheck.in_pytest.base import KEY, GradcheckItem
+from gradcheck.in_pytest.collect import CaseFileNode, PluginFileNode
+from gradcheck.in_pytest.settings import layered, parse, reject_unknown, reject_values
 from gradcheck.report.live import Live, live_on_terminal
 from gradcheck.yamlcases.detect import is_yaml, looks_like_cases
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from gradcheck.yamlcases.case import Case
 
 MANY = 1000
-KEY = pytest.StashKey["Session"]()
 
 
 class Session:
@@ -44,8 +45,8 @@ class Session:
         """--gradcheck without a path: the cases under gradcheck_paths and nothing else."""
         self.ini_seed = options.from_ini(config, "seed") or 0
         reject_values(config)
-        self.below = parse_settings(options.from_ini(config, "set"))
-        self.above = parse_settings(options.from_command_line(config, "set"))
+        self.below = parse(options.from_ini(config, "set"))
+        self.above = parse(options.from_command_line(config, "set"))
         self.cases_alone = self.only_cases or all(self.is_case_path(a) for a in config.args)
         """Whether no unit test is collected: then the order is ours."""
         if self.cases_alone:
@@ -87,15 +88,13 @@ class Session:
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
     ) -> pytest.Collector | None:
-        from gradcheck.in_pytest.collect import CaseFile, PluginFile
-
         if is_yaml(file_path):
             if parent.session.isinitpath(file_path) or (self.on and self.has_cases(file_path)):
-                return CaseFile.from_parent(parent, path=file_path)
+                return CaseFileNode.from_parent(parent, path=file_path)
         elif self.on and file_path.suffix == ".py" and self.in_plugin_folder(file_path):
             # Not below `parent`: pytest imports the __init__.py of a package before it runs what is
             # below it, and the plugin is already loaded under another name.
-            return PluginFile.from_parent(parent.session, path=file_path)
+            return PluginFileNode.from_parent(parent.session, path=file_path)
         return None
 
     def has_cases(self, path: Path) -> bool:
@@ -133,15 +132,11 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        from gradcheck.in_pytest.items import GradcheckItem
-
         if isinstance(item, GradcheckItem):
             item.start_entry()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        from gradcheck.in_pytest.items import GradcheckItem
-
         if not hasattr(self.config, "workerinput"):  # there the controller did it
             for registry in self._registries.values():
                 self.reject_unknown_settings(registry)
@@ -232,7 +227,7 @@ class Session:
     def reject_unknown_settings(self, registry: Registry | None = None) -> None:
         """In a serial run when all is collected; with xdist before the workers start, since no
         usage error can come from there (so it knows no checks of conftest files)."""
-        settings = merged(self.below, self.above)
+        settings = layered(self.below, self.above)
         if settings:
             reject_unknown(settings, registry or self.load_plugins())
 
