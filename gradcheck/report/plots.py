@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradcheck.report.entry import number
+from gradcheck.report.entry import as_float
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 32
@@ -44,7 +44,7 @@ def figure_lines(figures: Mapping[str, Any]) -> list[str]:
     lines = []
     curve = figures.get("loss_curve")
     if isinstance(curve, Mapping) and curve.get("loss"):
-        loss = [number(v) for v in curve["loss"]]
+        loss = [as_float(v) for v in curve["loss"]]
         steps = curve.get("steps") or [len(loss)]
         lines.append(
             f"loss {short(loss[0])} {sparkline(loss)} {short(loss[-1])} (step {steps[-1]})"
