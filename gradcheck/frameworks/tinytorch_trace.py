@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradcheck.frameworks.protocol import Cut, Leaf, Output
-from gradcheck.source.shorten import short_path
-from gradcheck.source.sourcetext import name_in, target_of, text_of
+from gradcheck.source.line import Line
+from gradcheck.source.text import name_in, target_of, text_of
 from tinytorch.op import Where
 from tinytorch.origins import Edge
 from tinytorch.tensor import Tensor
@@ -144,14 +144,14 @@ class Trace:
         text_at = inside or where
         name = None
         if inside is None and edge.cut != "no_grad":
-            name = name_in(where.file, where.line)
+            name = name_in(Line(*where))
             if left is not None and left != where:
-                name = name_in(left.file, left.line) or name
+                name = name_in(Line(*left)) or name
         if edge.cut == "no_grad" and edge.origin is not None:  # name the op that lost its graph
             return Cut(
                 kind=edge.cut,
                 where=short(where),
-                text=text_of(text_at.file, text_at.line),
+                text=text_of(Line(*text_at)),
                 source=edge.origin.how,
                 source_where=short(edge.origin.where),
                 shape=tuple(edge.source.shape),
@@ -160,11 +160,11 @@ class Trace:
                 inside=None if inside is None else short(inside),
             )
         if name is None and source_place is not None:
-            name = target_of(source_place.file, source_place.line)
+            name = target_of(Line(*source_place))
         return Cut(
             kind=edge.cut,
             where=short(where),
-            text=text_of(text_at.file, text_at.line),
+            text=text_of(Line(*text_at)),
             source=made.op if made is not None else None,
             source_where=None if source_place is None else short(source_place),
             shape=tuple(edge.source.shape),
@@ -177,7 +177,7 @@ class Trace:
 
 
 def short(where: Where) -> str:
-    return f"{short_path(where.file)}:{where.line}"
+    return str(Line(*where))
 
 
 def _array(value: Any) -> Any:

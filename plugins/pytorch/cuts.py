@@ -17,8 +17,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gradcheck.frameworks.protocol import Cut
-from gradcheck.source.shorten import short_path
-from gradcheck.source.sourcetext import name_in, target_of, text_of
+from gradcheck.source.line import Line
+from gradcheck.source.text import name_in, target_of, text_of
 
 _TORCH, *_OURS = (
     os.path.dirname(os.path.abspath(sys.modules[name].__file__ or "")) + os.sep
@@ -26,17 +26,6 @@ _TORCH, *_OURS = (
 )
 _SKIPPED = (_TORCH, *_OURS)
 LEAVING = ("numpy", "item", "tolist", "__array__", "__float__", "__int__")
-
-
-class Line(NamedTuple):
-    """A line of user code."""
-
-    file: str
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{short_path(self.file)}:{self.line}"
 
 
 class Edge(NamedTuple):
@@ -94,7 +83,7 @@ class Recorder(TorchFunctionMode):
         frame = _users_frame()
         if frame is None or True in flags or not flags:
             return
-        at = Line(os.path.abspath(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
+        at = Line.of_frame(frame)
         code = frame.f_code
         owner = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
         self.turned_off[id(leaf)] = (at, owner)
@@ -136,7 +125,7 @@ def user_line() -> Line | None:
     frame = _users_frame()
     if frame is None:
         return None
-    return Line(os.path.abspath(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
+    return Line.of_frame(frame)
 
 
 def _users_frame() -> FrameType | None:
@@ -224,13 +213,13 @@ class Trace:
 
     def _cut(self, kind: str, at: Line, source: torch.Tensor, upstream: tuple[str, ...]) -> Cut:
         op, made_at = self.recorder.made.get(id(source), (None, None))
-        name = name_in(at.file, at.line) if kind != "no_grad" else None
+        name = name_in(at) if kind != "no_grad" else None
         if name is None and made_at is not None:
-            name = target_of(made_at.file, made_at.line)
+            name = target_of(made_at)
         return Cut(
             kind=kind,
             where=str(at),
-            text=text_of(at.file, at.line),
+            text=text_of(at),
             source=op,
             source_where=None if made_at is None else str(made_at),
             shape=tuple(source.shape),

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from gradcheck.frameworks.protocol import Array, OpCall
-from gradcheck.source.shorten import defined_at
+from gradcheck.source.where import defined_at
 
 from .cuts import user_line
 

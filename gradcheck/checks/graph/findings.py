@@ -7,9 +7,9 @@ from typing import Any
 
 from gradcheck.checks.graph.cuts import cut_finding, table
 from gradcheck.checks.graph.report import GraphReport, State
-from gradcheck.checks.lib.running import short_where
 from gradcheck.checks.lib.words import number, plural, some
 from gradcheck.result import Finding, Result
+from gradcheck.source.line import short_place
 
 UNREACHED = ("never reached", "zero")
 
@@ -76,10 +76,10 @@ def _findings(report: GraphReport, options: Any) -> Iterator[Finding]:
         yield Finding(
             code="dead_units",
             message=f"{len(unit.units)} of {unit.total} units of {unit.op} at "
-            f"{short_where(unit.where)} are dead: zero on every sample of the batch "
+            f"{short_place(unit.where)} are dead: zero on every sample of the batch "
             f"({100 * unit.share:.0f}%)",
             op=unit.op,
-            where=short_where(unit.where),
+            where=short_place(unit.where),
             lines=(f"they shut off: {some(unit.upstream)}",) if unit.upstream else (),
             advice="initialise the layer before it with smaller weights and bias 0, lower the "
             "learning rate, or use leaky_relu or gelu",

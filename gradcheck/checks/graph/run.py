@@ -13,6 +13,7 @@ from gradcheck.checks.graph.units import dead_units
 from gradcheck.checks.lib.probing import Probe
 from gradcheck.frameworks.protocol import Array, Cut, TracesCuts
 from gradcheck.probe.subject import Subject
+from gradcheck.source.line import Line
 
 
 def inspect_graph(subject: Subject, options: Any) -> GraphReport:
@@ -137,18 +138,22 @@ def _tape(subject: Subject, output: Any) -> list[Any]:
 
 def is_allowed(cut: Cut, allow: list[str]) -> bool:
     """Whether the case declares this cut as meant, by 'file.py:12', 'file.py' or a word of it."""
-    file, _, line = cut.where.rpartition(":")
+    at = Line.parse(cut.where) or Line(cut.where, 0)
     for wanted in allow:
-        path, _, number = wanted.rpartition(":")
-        if path and number.isdigit():
-            if number == line and (file == path or file.endswith(f"/{path}")):
+        line = Line.parse(wanted)
+        if line is not None:
+            if line.line == at.line and _same_file(at.file, line.file):
                 return True
         elif wanted.endswith(".py"):
-            if file == wanted or file.endswith(f"/{wanted}"):
+            if _same_file(at.file, wanted):
                 return True
         elif wanted in cut.text or wanted == cut.function:
             return True
     return False
+
+
+def _same_file(file: str, wanted: str) -> bool:
+    return file == wanted or file.endswith(f"/{wanted}")
 
 
 def _made_late(subject: Subject) -> list[str]:
