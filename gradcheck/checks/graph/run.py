@@ -11,7 +11,14 @@ from gradcheck.checks.graph.report import GraphReport, State
 from gradcheck.checks.graph.states import Classifier
 from gradcheck.checks.graph.units import dead_units
 from gradcheck.checks.lib.probing import Probe
-from gradcheck.frameworks.protocol import Array, Cut, TracesCuts
+from gradcheck.frameworks.protocol import (
+    Array,
+    Cut,
+    FindsResults,
+    KnowsOrigins,
+    SkipsBuilding,
+    TracesCuts,
+)
 from gradcheck.probe.subject import Subject
 from gradcheck.source.line import Line
 
@@ -23,7 +30,8 @@ def inspect_graph(subject: Subject, options: Any) -> GraphReport:
     trouble = None
     with tracing(subject.framework) as trace:
         traced = subject.fresh(dtype=wide, batch_size=size)
-        getattr(trace, "built", lambda: None)()
+        if isinstance(trace, SkipsBuilding):
+            trace.built()
         try:
             report, grads, output = _run_once(traced, trace, options)
         except Exception as error:
@@ -46,18 +54,17 @@ def inspect_graph(subject: Subject, options: Any) -> GraphReport:
 
 def _say_where(report: GraphReport, trace: Any) -> None:
     """Lines that made, and that froze, the parameters."""
-    made_at = getattr(trace, "made_at", None)
-    frozen_at = getattr(trace, "frozen_at", None)
-    off_at = getattr(trace, "off_at", None)
+    if not isinstance(trace, KnowsOrigins):
+        return
     for name, state in report.states.items():
         leaf = report.subject.leaves[name]
-        state.made_at = made_at(leaf) if made_at else None
-        state.frozen_at = frozen_at(leaf) if frozen_at else None
-        if off_at and not state.trainable:
-            state.made_at = off_at(leaf) or state.made_at
-    if made_at and report.late:
+        state.made_at = trace.made_at(leaf)
+        if not state.trainable:
+            state.frozen_at = trace.frozen_at(leaf)
+            state.made_at = trace.off_at(leaf) or state.made_at
+    if report.late:
         now = report.subject.framework.named_parameters(report.subject.model)
-        report.late = {n: made_at(now[n]) for n in report.late}
+        report.late = {n: trace.made_at(now[n]) for n in report.late}
 
 
 def _find_cuts(
@@ -104,7 +111,7 @@ def _run_once(
         for name, leaf in subject.leaves.items()
     }
     not_leaves: dict[str, str] = {}
-    if subject.model is not None and hasattr(framework, "not_leaves"):
+    if subject.model is not None and isinstance(framework, FindsResults):
         not_leaves = framework.not_leaves(subject.model)
     report = GraphReport(subject, states, float("nan"), not_leaves=not_leaves)
     if subject.model is not None:

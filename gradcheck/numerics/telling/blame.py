@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.frameworks.protocol import Array, OpCall, backward_at
 from gradcheck.numerics.core.verdict import KINK, WRONG
 from gradcheck.numerics.end_to_end.replay import Move
 from gradcheck.numerics.ops.breach import Breach
@@ -29,7 +29,7 @@ def at_home(finding: Finding, home: str | None) -> Finding:
 
 def called(call: OpCall) -> tuple[str, ...]:
     """Where the op of the user's is called, and where its backward stands."""
-    places = {"called": call.where, "defined": getattr(call, "defined", None)}
+    places = {"called": call.where, "defined": backward_at(call)}
     return tuple(f"{call.name} is {how} at {with_code(at)}" for how, at in places.items() if at)
 
 
