@@ -62,4 +62,4 @@ class Graph:
 
     def run(self, subject: Subject, options: Any) -> Result:
         report = inspect_graph(subject, options)
-        return findings_of.result(report, options)
+        return findings_of.result(report)
