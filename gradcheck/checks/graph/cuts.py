@@ -82,6 +82,8 @@ def _source(cut: Cut) -> str:
         return f"first operation without a graph: {cut.source} at {cut.source_where}"
     name = f"`{cut.name}`" if cut.name else f"the tensor of shape {cut.shape}"
     made = f" was made at {cut.source_where}" if cut.source_where else " comes from outside"
+    if cut.source_where in (cut.where, cut.left):
+        made = " was made on the same line"
     return f"{name}{made}" + (f" by {cut.source}" if cut.source else "")
 
 
