@@ -176,7 +176,7 @@ class KeepsGraph(Protocol):
 
     def pull(self, output: Output, leaves: Sequence[Leaf], cotangent: Array) -> list[Array | None]:
         """The cotangents of `leaves`, None for none. The graph is kept, nothing is accumulated, and
-        `cotangent` is handed on as it is, not as a copy."""
+        the backward gets the same `cotangent`, not a copy."""
 
 
 @runtime_checkable

@@ -52,7 +52,7 @@ class RecordedCall:
 
     @property
     def defined(self) -> str | None:
-        """Where the op stands; None for one of tinytorch's own."""
+        """The line of the op; None for one of tinytorch's own."""
         fn = self.node.op.fn
         return None if fn.__module__.partition(".")[0] == "tinytorch" else defined_at(fn)
 

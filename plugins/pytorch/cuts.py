@@ -107,9 +107,7 @@ def _cut(name: str, source: torch.Tensor, result: torch.Tensor, recording: bool)
 def user_line() -> Line | None:
     """The innermost line outside torch, gradcheck and this plugin."""
     frame = _users_frame()
-    if frame is None:
-        return None
-    return Line.of_frame(frame)
+    return None if frame is None else Line.of_frame(frame)
 
 
 def _users_frame() -> FrameType | None:
@@ -120,7 +118,7 @@ def _users_frame() -> FrameType | None:
 
 
 def _by_the_harness() -> bool:
-    """Whether gradcheck or its adapter makes the call, to read a value, and no user's line."""
+    """Whether gradcheck or its adapter makes the call to read a value, rather than the user."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and _file(frame).startswith(_TORCH):
         frame = frame.f_back

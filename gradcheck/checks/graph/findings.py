@@ -1,4 +1,4 @@
-"""The telling half of the graph check: states of parameters -> findings."""
+"""The second half of the graph check: from the states of parameters to findings."""
 
 from __future__ import annotations
 

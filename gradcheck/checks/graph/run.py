@@ -1,4 +1,4 @@
-"""The measuring half of the graph check: one traced forward and backward."""
+"""The first half of the graph check: measure one traced forward and backward."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def inspect_graph(subject: Subject, options: Any) -> GraphReport:
         trace = None
         report, grads, _ = _run_once(subject.fresh(dtype=wide, batch_size=size), None, options)
         report.notes.append(f"cuts could not be traced to their lines: {trouble}")
-    if report.dead and size is not None:  # few samples: ask the whole batch before saying it
+    if report.dead and size is not None:  # few samples: ask the whole batch before reporting it
         whole = subject.fresh(dtype=wide, batch_size=None)
         report.dead = dead_units(_tape(whole, whole.forward()), options.max_dead)
     Classifier(report, grads, options).classify()
@@ -144,7 +144,7 @@ def _tape(subject: Subject, output: Any) -> list[Any]:
 
 
 def is_allowed(cut: Cut, allow: list[str]) -> bool:
-    """Whether the case declares this cut as meant, by 'file.py:12', 'file.py' or a word of it."""
+    """Whether the case allows this cut: by 'file.py:12', 'file.py' or a word of the line."""
     at = Line.parse(cut.where) or Line(cut.where, 0)
     for wanted in allow:
         line = Line.parse(wanted)

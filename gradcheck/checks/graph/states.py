@@ -1,4 +1,4 @@
-"""Telling, by finite differences, why a parameter gets no gradient."""
+"""Why a parameter gets no gradient, by finite differences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gradcheck.probe.subject import Subject
 
 PROVEN = 3
 """Parameters behind one cut whose slope is measured; the trace shows that the others lie there too,
-and measuring each would make a failing check cost more than it tells."""
+and measuring each would cost more than it shows."""
 
 
 class Classifier:
@@ -40,8 +40,8 @@ class Classifier:
         for name, state in self.report.states.items():
             grad = self.grads[name]
             if not state.trainable:
-                meant = self._frozen(name) or state.frozen_at is not None
-                state.status = "frozen" if meant else "not trainable"
+                on_purpose = self._frozen(name) or state.frozen_at is not None
+                state.status = "frozen" if on_purpose else "not trainable"
                 continue
             if grad is None or not np.any(grad):
                 state.analytic = None if grad is None else 0.0
@@ -65,7 +65,7 @@ class Classifier:
         """Keep only the cuts that take part of the gradient: analytic and numeric slope differ.
 
         A detach behind which everything still gets a gradient is taken for a stop-gradient that is
-        meant (the check `gradient` measures it); it is told in a note.
+        intended, and only noted (the check `gradient` measures it).
         """
         kept = []
         for cut in self.report.partial:
@@ -81,7 +81,7 @@ class Classifier:
             if cut.kind == "detach":
                 self.report.notes.append(
                     f"detach at {cut.where} takes part of the gradient (numeric {slope:.3g}, "
-                    f"analytic {analytic:.3g}), taken as meant"
+                    f"analytic {analytic:.3g}), taken as intended"
                 )
             else:
                 kept.append(cut)
@@ -175,7 +175,7 @@ class Classifier:
             yield more, "on another batch"
 
     def _drop_constants(self) -> None:
-        """Something that does not require a gradient and on which nothing depends is no fault."""
+        """Without `requires_grad`, a tensor that the loss does not depend on is a constant."""
         for state in self.report.states.values():
             if state.status == "not trainable":
                 slope, noise = self.probe.slope([state.name])
