@@ -13,7 +13,6 @@ from gradcheck.checks.lib.running import (
     in_eval,
     largest,
     needs_data,
-    short_where,
     tolerance,
     watched,
 )
@@ -21,6 +20,7 @@ from gradcheck.checks.lib.words import number, some
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
+from gradcheck.source.line import short_place
 from gradcheck.yamlcases.case import Case
 
 
@@ -153,7 +153,7 @@ def _masks(subject: Subject) -> Iterator[Finding]:
                     message="dropout has the same mask whatever the seed: always the same "
                     "units are dropped",
                     op=one.name,
-                    where=short_where(one.where),
+                    where=short_place(one.where),
                     advice="draw the mask from the framework's generator, not from one that "
                     "every forward makes again with a fixed seed",
                 )
