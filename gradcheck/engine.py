@@ -11,7 +11,8 @@ from gradcheck.checks.base import shards_of
 from gradcheck.crash import crash
 from gradcheck.names.registry import Registry
 from gradcheck.numerics.telling.blame import at_home
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.from_case import CaseSubject
+from gradcheck.report.entry import Entry
 from gradcheck.result import Finding, Result, plain
 from gradcheck.shards import Shard
 from gradcheck.together import Outcome, put_together
@@ -39,7 +40,9 @@ def run_check(
         ]
         return merge_shards(check, case.checks[check_name], outcomes)
     options = check.Options.model_validate(case.checks.get(check_name) or {})
-    found = _guarded(case, registry, lambda: check.run(Subject(case, registry, seed=seed), options))
+    found = _guarded(
+        case, registry, lambda: check.run(CaseSubject(case, registry, seed=seed), options)
+    )
     return Result(findings=(found,)) if isinstance(found, Finding) else found
 
 
@@ -50,7 +53,9 @@ def run_shard(
     check = registry.get("check", check_name).value
     options = check.Options.model_validate(case.checks[check_name])
     found = _guarded(
-        case, registry, lambda: check.run_shard(Subject(case, registry, seed=seed), options, shard)
+        case,
+        registry,
+        lambda: check.run_shard(CaseSubject(case, registry, seed=seed), options, shard),
     )
     if isinstance(found, Finding):
         return Outcome(shard, finding=found)
@@ -69,7 +74,7 @@ def _guarded(case: Case, registry: Registry, run: Callable[[], T]) -> T | Findin
         with np.errstate(all="ignore"):
             return run()
     except Exception as error:
-        finding = crash(error, case)
+        finding = crash_of(case, error)
         if finding is None:
             raise
         if case.op is not None:
@@ -77,6 +82,33 @@ def _guarded(case: Case, registry: Registry, run: Callable[[], T]) -> T | Findin
         return finding
 
 
+def crash_of(case: Case, error: Exception) -> Finding | None:
+    """A finding for an exception out of what the case names; None when it is gradcheck's own."""
+    place = case.place
+    return crash(
+        error,
+        name=case.subject_name,
+        is_op=case.op is not None,
+        declared=f"{place.file}:{place.line}" if place.file else None,
+    )
+
+
 def check(case: Case, registry: Registry, *, seed: int | None = None) -> dict[str, Any]:
     """Every check of a case: name -> Result."""
     return {name: run_check(case, name, registry, seed=seed) for name in case.checks}
+
+
+def entry_of(case: Case, check_name: str, *, seed: int) -> Entry:
+    """What a report says about a check of `case` before it ran."""
+    place = case.place
+    return Entry(
+        nodeid=f"{place.file}::{case.name}::{check_name}",
+        file=place.file,
+        line=place.line,
+        case=case.name,
+        check=check_name,
+        subject=case.subject_name,
+        framework=case.framework,
+        seed=seed,
+        yaml=place.text,
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import OpCall
+from gradcheck.frameworks.protocol import OpCall, SecondOrder
 from gradcheck.numerics.core.noise import Precision, scale_of
 from gradcheck.numerics.core.verdict import RIGHT
 from gradcheck.numerics.end_to_end.complexstep import NotAnalytic
@@ -26,7 +26,7 @@ from gradcheck.numerics.end_to_end.entrywise import check_complex, check_entries
 from gradcheck.numerics.end_to_end.preflight import Point, prepare
 from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.end_to_end.secondlook import acquit
-from gradcheck.numerics.end_to_end.secondorder import SecondOrder, check_second_order
+from gradcheck.numerics.end_to_end.secondorder import check_second_order
 from gradcheck.numerics.ops.calls import LocalProof, check_calls
 from gradcheck.numerics.telling.evidence import evidence_of, nothing, seen
 from gradcheck.numerics.telling.figures import heatmap
@@ -76,7 +76,7 @@ class Look:
 
     def __init__(self, subject: Subject, seed: int, wanted: Settings, shard: Shard) -> None:
         self.subject, self.seed, self.wanted, self.shard = subject, seed, wanted, shard
-        self.scalar = subject.case.op is None if wanted.scalar is None else wanted.scalar
+        self.scalar = not subject.is_op if wanted.scalar is None else wanted.scalar
         self.point: Point | None = None
         self._handwritten: list[OpCall] | None = None
 

@@ -15,7 +15,7 @@ from gradcheck.numerics.inputs import variants
 from gradcheck.numerics.ops.overflow import overflow
 from gradcheck.numerics.telling.blame import at_home
 from gradcheck.numerics.telling.merge import Examination
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.subject import Declared, Subject
 from gradcheck.result import Finding, Json
 from gradcheck.shards import Dealer, Shard
 from gradcheck.yamlcases.inputs import draw_inputs
@@ -36,9 +36,9 @@ class Variants:
     """
 
     def __init__(
-        self, subject: Subject, options: GradientOptions, home: str | None, shard: Shard
+        self, subject: Subject, declared: Declared, options: GradientOptions, shard: Shard
     ) -> None:
-        self.subject, self.options, self.home, self.shard = subject, options, home, shard
+        self.subject, self.declared, self.options, self.shard = subject, declared, options, shard
         self.tried: list[Json] = []
         self.notes: list[str] = []
 
@@ -46,13 +46,12 @@ class Variants:
         return name in self.options.variants and name not in self.options.skip_variants
 
     def candidates(self) -> Iterator[tuple[str, int, list[variants.Candidate]]]:
-        case = self.subject.case
         operands = {n: self.subject.framework.get(t) for n, t in self.subject.operands.items()}
         rng = np.random.default_rng([self.subject.seed, 5])
-        yield from variants.derive(case.inputs, operands, rng, self.wanted)
+        yield from variants.derive(self.declared.inputs, operands, rng, self.wanted)
         for number, specs in enumerate(self.options.extra):
             arrays = {**operands, **draw_inputs(specs, rng)}
-            full = {**case.inputs, **specs}
+            full = {**self.declared.inputs, **specs}
             name = f"extra{number}"
             yield name, 1, [variants.Candidate(name, arrays, full, asked=True)]
 
@@ -104,13 +103,13 @@ class Variants:
 
     def refused(self, said: str, candidate: variants.Candidate) -> Finding:
         """The finding for inputs that the case declares and that the op does not take."""
-        case = self.subject.case
+        op = self.subject.name
         shapes = ", ".join(f"{n} {list(a.shape)}" for n, a in candidate.arrays.items())
         return Finding(
             code="extra_refused",
-            op=case.op,
-            message=f"{case.op} refuses the inputs {candidate.name} ({shapes}): {said}",
-            where=self.home,
+            op=op,
+            message=f"{op} refuses the inputs {candidate.name} ({shapes}): {said}",
+            where=self.declared.home,
             advice="correct `extra` of the check, or make the op accept these inputs",
             data={"variant": candidate.name},
         )
@@ -133,20 +132,20 @@ class Variants:
         self, subject: Subject, candidate: variants.Candidate, settings: dict[str, Any]
     ) -> tuple[list[Finding], bool]:
         """Its findings, and whether these inputs are dropped because the op raised."""
-        case = self.subject.case
+        op = self.subject.name
         try:
             done: Examination = examine(subject, seed=subject.seed, budget=BUDGET, **settings)
         except Exception as error:
-            raised = crash(error, case)
+            raised = crash(error, name=op, is_op=True)
             if raised is None:
                 raise  # gradcheck's own
             if self.broadcasts(subject):
                 raised = Finding(
                     code="bad_shape",
-                    op=case.op,
-                    message=f"{case.op} broadcasts its inputs and its backward cannot handle that: "
+                    op=op,
+                    message=f"{op} broadcasts its inputs and its backward cannot handle that: "
                     f"{_said(error)}",
-                    where=self.home,
+                    where=self.declared.home,
                     advice="sum the cotangent over the axes along which the input was repeated",
                 )
             elif not candidate.asked:
@@ -172,17 +171,16 @@ class Variants:
         return False
 
     def said(self, error: Exception) -> str:
-        raised = crash(error, self.subject.case)
+        raised = crash(error, name=self.subject.name, is_op=True)
         return _said(error) if raised is None else raised.message
 
     def told(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
         """Findings of a variant, with a case to paste."""
-        case = self.subject.case
-        name = f"{case.name}_{candidate.name}"
-        paste = variants.as_yaml(name, str(case.op), case.args, candidate.specs)
+        name = f"{self.declared.title}_{candidate.name}"
+        paste = variants.as_yaml(name, self.subject.name, self.subject.args, candidate.specs)
         shown = []
         for finding in findings:
-            finding = at_home(finding, self.home)
+            finding = at_home(finding, self.declared.home)
             shown.append(
                 dataclasses.replace(
                     finding,
