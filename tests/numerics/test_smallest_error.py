@@ -15,7 +15,7 @@ import tinytorch
 from gradcheck import check_gradients
 from gradcheck.api.functions import FunctionSubject
 from gradcheck.frameworks.tinytorch import TinyTorch
-from gradcheck.numerics.examine import examine
+from gradcheck.numerics.examine import Settings, examine
 from gradcheck.result import Result
 from tinytorch import Tensor
 from tinytorch.nn import functional as F
@@ -65,7 +65,7 @@ def median_entry(name: str, seed: int) -> tuple[int, ...]:
         differentiate_inputs=False,
         seed=seed,
     )
-    point = examine(subject, seed=seed, scalar=True).point
+    point = examine(subject, Settings(scalar=True)).point
     assert point is not None
     gradient = point.analytic[name]
     assert gradient is not None

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import Array
 from gradcheck.numerics.core.differences import Lines, one_sided
 from gradcheck.numerics.core.noise import Precision
 from gradcheck.numerics.core.verdict import KINK, SURE, UNSURE, WRONG, Comparison

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import Array
 
 
 @dataclass(frozen=True)

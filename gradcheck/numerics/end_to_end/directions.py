@@ -11,7 +11,7 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.noise import Precision, measured_noise, scale_of
 from gradcheck.numerics.core.threads import spread
-from gradcheck.numerics.end_to_end.preflight import Point
+from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.replay import Move, Replay
 from gradcheck.probe.subject import Subject
 
@@ -129,8 +129,8 @@ class DirectionLines:
     """Lines along directions through leaves.
 
     targets: (leaf name, direction of the leaf's shape) per line. values: the leaves' arrays.
-    level: the noise of the scalar; None: measured when the lines first run, along `probe`, which is
-    the first of them unless given.
+    level: the noise of the scalar; None: measured when the lines first run, along the first of
+    them.
     """
 
     def __init__(
@@ -141,11 +141,10 @@ class DirectionLines:
         precision: Precision,
         *,
         level: float | None = None,
-        probe: tuple[str, Array] | None = None,
     ) -> None:
         self.forward, self.values, self.targets = forward, values, list(targets)
         self.size = len(self.targets)
-        self.precision, self.level, self.probe = precision, level, probe
+        self.precision, self.level = precision, level
 
     @property
     def evaluations(self) -> int:
@@ -165,7 +164,7 @@ class DirectionLines:
             moves = [self._move(active[c], offsets, h) for c in group]
             measures = self.level is None and group is groups[0]
             if measures:
-                name, direction = self.probe or self.targets[0]
+                name, direction = self.targets[0]
                 moves.append(noise_move(name, self.values[name], direction, self.precision))
             changes = self.forward(moves)
             if measures:

@@ -8,11 +8,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, Leaf, Output
+from gradcheck.numerics.core.arrays import signed
 from gradcheck.numerics.core.differences import slope
 from gradcheck.numerics.core.noise import scale_of
 from gradcheck.numerics.core.verdict import SURE
-from gradcheck.numerics.end_to_end.preflight import Point
-from gradcheck.numerics.ops.local import signed
+from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.result import Finding
 
 TOLERANCE = 1e-7

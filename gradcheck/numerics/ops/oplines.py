@@ -10,7 +10,6 @@ from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.kinks import POINTS, Sides, two_sides
 from gradcheck.numerics.core.noise import Precision
 from gradcheck.numerics.core.verdict import Comparison, compare
-from gradcheck.numerics.end_to_end.share import SomeLines
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.batching import BatchedOp
 
@@ -160,10 +159,27 @@ def check_some(
     return compare(Some(whole, chosen), analytic[chosen], h0[chosen], precision)
 
 
-class Some(SomeLines):
-    """A few entries of one input of an op."""
+class Some:
+    """The lines of a few entries of one input of an op. chosen: (n,) their indices."""
 
-    lines: OpLines
+    def __init__(self, lines: OpLines, chosen: Array) -> None:
+        self.lines, self.chosen, self.size = lines, chosen, len(chosen)
+
+    @property
+    def evaluations(self) -> int:
+        return self.lines.evaluations
+
+    def noise(self) -> Array:
+        return self.lines.noise()[self.chosen]
+
+    def __call__(self, offsets: tuple[float, ...], h: Array, active: Array) -> Array:
+        return self.lines(offsets, self._of_all(h), self.chosen[active])
 
     def sides(self, h: Array, active: Array) -> Sides:
-        return self.lines.sides(self.among_all(h), self.chosen[active])
+        return self.lines.sides(self._of_all(h), self.chosen[active])
+
+    def _of_all(self, h: Array) -> Array:
+        """Steps of the chosen lines as steps of all."""
+        full = np.zeros(self.lines.size)
+        full[self.chosen] = h
+        return full

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.ops.local import signed
+from gradcheck.numerics.core.arrays import signed
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding
 
