@@ -64,7 +64,7 @@ class Look:
 
     def __init__(self, subject: Subject, wanted: Settings) -> None:
         self.subject, self.wanted, self.seed = subject, wanted, subject.seed
-        self.scalar = subject.case.op is None if wanted.scalar is None else wanted.scalar
+        self.scalar = not subject.is_op if wanted.scalar is None else wanted.scalar
         self._handwritten: list[OpCall] | None = None
 
     def rng(self, purpose: int) -> np.random.Generator:

@@ -25,7 +25,7 @@ class CheckpointError(Exception):
     """A checkpoint cannot be written or used; the message says which file, why, and what to do."""
 
 
-def save(trainer: Trainer, path: Path) -> None:
+def save(trainer: Trainer, case: Case, path: Path) -> None:
     """Write parameters, buffers, optimizer state, losses and the case's settings to `path`."""
     from safetensors.numpy import save as to_bytes
 
@@ -37,16 +37,16 @@ def save(trainer: Trainer, path: Path) -> None:
         "step": trainer.step,
         "optimizer": described,
         "evaluations": trainer.history.evaluations,
-        "settings": settings(trainer.subject.case, trainer),
+        "settings": settings(case, trainer),
     }
     ready = {k: np.ascontiguousarray(a).reshape(np.shape(a)) for k, a in tensors.items()}
     write_atomically(path, to_bytes(ready, {"gradcheck": json.dumps(notes)}))
 
 
-def load(trainer: Trainer, path: Path) -> None:
+def load(trainer: Trainer, case: Case, path: Path) -> None:
     """Bring `trainer` to where it was saved. Raises CheckpointError and changes nothing then."""
     tensors, notes = read(path)
-    now = settings(trainer.subject.case, trainer)
+    now = settings(case, trainer)
     for key, value in now.items():
         if notes["settings"].get(key) != value:
             raise CheckpointError(

@@ -28,13 +28,13 @@ class Gradient:
             if subject.framework.precision.data == "float64" and subject.dtype != "float64":
                 subject = subject.fresh(dtype="float64")
             done = examine(subject, options.settings())
-            if subject.case.op is None:
+            declared = subject.declared
+            if declared is None:
                 return done.result()
-            entry = subject.registry.get("op", subject.case.op, subject.case.framework)
             if done.findings:
-                done.findings = [at_home(f, entry.where) for f in done.findings]
+                done.findings = [at_home(f, declared.home) for f in done.findings]
                 return done.result()
-            tried = Variants(subject, options, entry.where)
+            tried = Variants(subject, declared, options)
             tried.run()
             done.findings = tried.findings
             done.notes += each_once(tried.notes)

@@ -47,18 +47,16 @@ class Accumulation:
         return needs_data(case)
 
     def run(self, subject: Subject, options: Any) -> Result:
-        data = subject.case.data
-        assert data is not None
         if not options.enabled:
             return Result.skipped("the case declares it off (`enabled: false`)")
         wide = subject.framework.precision.data
-        run = subject.fresh(dtype=wide, batch_size=max(data.batch, options.parts))
+        run = subject.fresh(dtype=wide, batch_size=max(subject.batching.size, options.parts))
         random = _random(run)
         if random:  # masks differ between batches of different sizes: nothing to compare
             run.framework.train_mode(run.model, False)
         whole = run.gradients()
         findings = [*_parts(run, whole, options)]
-        if not findings and subject.case.optimizer is not None:
+        if not findings and subject.has_optimizer:
             findings.extend(_own_step(subject, options))
         notes = ("the model draws at random in train mode; compared in eval mode",) * random
         return Result(findings=tuple(findings), notes=notes)
@@ -111,7 +109,7 @@ def _weights(run: Subject, targets: Array) -> Array:
     """The share of each micro-batch: equal, or by the positions that a loss with `ignore_index`
     counts, as its mean is over those. targets: (parts, samples, positions)."""
     parts = len(targets)
-    ignored = run.case.loss.args.get("ignore_index") if run.case.loss is not None else None
+    ignored = run.loss_args.get("ignore_index")
     if ignored is None or targets.dtype.kind not in "iu":
         return np.full(parts, 1 / parts)
     counts = np.array([np.sum(t != ignored) for t in targets], dtype=np.float64)
@@ -137,7 +135,7 @@ def _own_step(subject: Subject, options: Any) -> Iterator[Finding]:
             f"divide the loss of each micro-batch by their number ({round(ratio)}) before "
             "backward()"
         )
-    elif _divided(ratio, log.gradients[0], run.case.data.batch if run.case.data else 0):
+    elif _divided(ratio, log.gradients[0], run.batching.size):
         advice = "the loss is a mean already: do not divide it, or its gradient, once more"
     else:
         return

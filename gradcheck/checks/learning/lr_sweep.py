@@ -43,8 +43,6 @@ class Sweep:
 
 def sweep(subject: Subject, goal: float, options: Any) -> Sweep | None:
     """Try rates by half decades until the verdict is clear. None where the rate cannot be set."""
-    spec = subject.case.optimizer
-    assert spec is not None
     rate = _own_rate(subject)
     if rate is None:
         return None
@@ -79,8 +77,7 @@ def sweep(subject: Subject, goal: float, options: Any) -> Sweep | None:
 
 def _own_rate(subject: Subject) -> float | None:
     """The case's rate: as written, or as its optimizer shows it; None where `lr` is no argument."""
-    spec = subject.case.optimizer
-    assert spec is not None
+    spec = subject.optimizer_spec
     try:
         subject.make_optimizer(lr=1e-3)
     except (TypeError, SubjectError):

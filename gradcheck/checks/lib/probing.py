@@ -30,11 +30,11 @@ class Probe:
         self.subject = subject
         self.rng = np.random.default_rng([subject.seed, seed, 7])
         self.cotangent: Array | None = None
-        self.eps = float(np.finfo(subject.framework.precision.data).eps)
+        self.eps = subject.eps
 
     def scalar(self, array: Array) -> float:
         """The scalar of an output's values. The cotangent is drawn on first use."""
-        if self.subject.case.op is None:
+        if not self.subject.is_op:
             return float(array.reshape(-1)[0]) if array.size == 1 else float("nan")
         if self.cotangent is None or self.cotangent.shape != array.shape:
             self.cotangent = self.rng.standard_normal(array.shape)

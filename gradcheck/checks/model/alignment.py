@@ -156,8 +156,7 @@ def _shifted(shares: dict[int, float], wanted: int) -> Iterator[Finding]:
 
 
 def _ids_to_ignore(run: Subject, options: Any) -> set[int]:
-    args = run.case.loss.args if run.case.loss is not None else {}
-    ids = (options.ignore_index, options.pad, args.get("ignore_index"))
+    ids = (options.ignore_index, options.pad, run.loss_args.get("ignore_index"))
     return {i for i in ids if isinstance(i, int)}
 
 

@@ -44,9 +44,7 @@ class BatchIndependence:
         return needs_data(case)
 
     def run(self, subject: Subject, options: Any) -> Result:
-        data = subject.case.data
-        assert data is not None
-        run = in_eval(subject, batch_size=max(data.batch, 2))
+        run = in_eval(subject, batch_size=max(subject.batching.size, 2))
         first, second = (arrays_of(run, b)[:-1] for b in _two(run))
         base, output = predict(run, first)
         axis = options.axis

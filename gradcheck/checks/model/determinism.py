@@ -54,7 +54,7 @@ class Determinism:
             *_forward(subject),
             *_masks(subject),
         ]
-        if not findings and options.steps and subject.case.optimizer is not None:
+        if not findings and options.steps and subject.has_optimizer:
             findings.extend(_training(subject, options))
         return Result(findings=tuple(findings))
 

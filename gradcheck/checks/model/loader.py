@@ -42,8 +42,6 @@ class LoaderCheck:
         return needs_data(case)
 
     def run(self, subject: Subject, options: Any) -> Result:
-        data = subject.case.data
-        assert data is not None
         loader = subject.fresh().loader()
         dataset = loader.dataset
         whole = len(dataset) <= options.limit
@@ -68,7 +66,7 @@ class LoaderCheck:
                     findings.extend(_complete(samples, keys[0], loader.batch_size))
         else:
             notes.append(f"{size}: only the first {options.limit} of an epoch were looked at")
-        findings.extend(_order(subject, data.shuffle, keys, options.limit))
+        findings.extend(_order(subject, subject.batching.shuffle, keys, options.limit))
         return Result(
             findings=tuple(findings),
             measurements={"samples": len(dataset), "seen": len(keys[0])},

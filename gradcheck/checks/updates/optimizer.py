@@ -22,19 +22,16 @@ def compare_with_formula(log: StepLog, options: Any) -> tuple[list[Finding], str
     taken from anywhere; only the gradients must have come in this order.
     """
     subject = log.subject
-    spec = subject.case.optimizer
-    assert spec is not None
+    spec = subject.optimizer_spec
     if options.formula == "none":
         return [], None
     form = _form(options.formula, spec.name, log.optimizer)
     if form is None:
         return [], f"no closed form is known for optimizer {spec.name}: set `formula:` to compare"
-    factory = subject.registry.get("optimizer", spec.name, subject.case.framework).value
-    given = {**_defaults(factory), **spec.args}
+    given = {**_defaults(spec.factory), **spec.args}
     if "lr" not in given and not any("lr" in s for s in log.settings):
         return [], f"the learning rate of optimizer {spec.name} is not visible (no `lr`)"
-    eps = float(np.finfo(subject.framework.precision.data).eps)
-    allowed = max(options.tolerance, 1e4 * eps)
+    allowed = max(options.tolerance, 1e4 * subject.eps)
     worst, name, step, moved, expected = _worst(log, FORMS[form], given, allowed)
     if worst <= allowed:
         return [], None

@@ -67,7 +67,7 @@ def gradient_differs(subject: Subject, log: StepLog, loss: float) -> Iterator[Fi
         return
     run = subject.fresh()
     value = np.asarray(run.value(run.forward()))
-    eps = float(np.finfo(subject.framework.precision.data).eps)
+    eps = subject.eps
     if value.size != 1 or not abs(float(value.reshape(())) - loss) <= 1e3 * eps * max(1, abs(loss)):
         return
     given, whole, tolerance = log.gradients[0], run.gradients(), 1e6 * eps

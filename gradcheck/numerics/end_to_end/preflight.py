@@ -60,7 +60,7 @@ def _pass(finding: Finding | None) -> None:
 
 
 def _prepare(subject: Subject, rng: np.random.Generator, scalar: bool) -> Point:
-    where = subject.case.subject_name
+    where = subject.name
     notes: list[str] = []
     before = original = subject.state()
     for name, array in original.items():

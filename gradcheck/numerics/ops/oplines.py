@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,6 +17,9 @@ CACHED_OWNERS = 2_000_000
 """Owner maps are kept when they hold fewer numbers than this."""
 ROOM = 1 << 16
 """Numbers in one batch of copies: a few arrays of this size fit a core's cache."""
+FIRST_STEP = 2.0**-9
+"""A step for a slope of order 4 alone, as a share of the scale of the steps: in float64 its
+truncation and its rounding are both small for most functions."""
 
 
 class OpLines:
@@ -148,6 +151,22 @@ class OpDirections:
                 out[row, column] = np.dot(result.reshape(-1) - self.base, self.weights)
                 self.evaluations += 1
         return out
+
+
+class OneOp:
+    """One input of one op as a function of it, contracted with a cotangent: a `Forward`."""
+
+    def __init__(self, op: BatchedOp, slot: int, cotangent: Array) -> None:
+        self.op, self.slot, self.weights = op, slot, cotangent.reshape(-1)
+        self.evaluations = self.largest = 0
+        self.base = 0.0
+
+    def __call__(self, moves: Sequence[tuple[str, Array]]) -> Array:
+        values = np.concatenate([v for _, v in moves])
+        self.evaluations += len(values)
+        with np.errstate(all="ignore"):
+            results = self.op.run_many(self.slot, values).reshape(len(values), -1)
+            return (results - self.op.base.reshape(-1)) @ self.weights
 
 
 def check_some(

@@ -10,10 +10,10 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.core.verdict import KINK, WRONG
-from gradcheck.numerics.end_to_end.replay import Move
+from gradcheck.numerics.end_to_end.bisect import find_entry
 from gradcheck.numerics.ops.breach import Breach
 from gradcheck.numerics.ops.local import InputVerdict
-from gradcheck.numerics.ops.oplines import OpLines
+from gradcheck.numerics.ops.oplines import FIRST_STEP, OneOp, OpLines
 from gradcheck.numerics.telling.diagnose import diagnose
 from gradcheck.numerics.telling.evidence import LeafEvidence
 from gradcheck.result import Finding
@@ -184,27 +184,16 @@ def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict])
 
 def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], float, float]:
     """The entry behind a failing random direction of an op's input, by halving."""
-    from gradcheck.numerics.end_to_end.bisect import find_entry
-
     lines = verdict.lines
     assert not isinstance(lines, OpLines)
     i = int(verdict.outcome.wrong[0])
     x = lines.x
-
-    class Whole:
-        evaluations = largest = 0
-        base = 0.0
-
-        def __call__(self, moves: Sequence[Move]) -> Array:
-            values = np.concatenate([v for _, v in moves])
-            out = lines.op.run_many(lines.slot, values).reshape(len(values), -1)
-            return (out - lines.base) @ lines.weights
-
     gradient = np.zeros(x.shape) if part is None else np.asarray(part, dtype=np.float64)
-    return find_entry(
-        Whole(), "", x, gradient, lines.directions[i].reshape(x.shape),
-        float(verdict.h0[i]) * 2.0**-9, float(verdict.outcome.numeric[i]),
-    )  # fmt: skip
+    direction = lines.directions[i].reshape(x.shape)
+    h = float(verdict.h0[i]) * FIRST_STEP
+    total = float(verdict.outcome.numeric[i])
+    forward = OneOp(lines.op, lines.slot, lines.weights)
+    return find_entry(forward, "", x, gradient, direction, h, total)
 
 
 def end_to_end(
