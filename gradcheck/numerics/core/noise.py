@@ -69,12 +69,6 @@ def scale_of(array: Array) -> float:
     return float(np.sqrt(np.mean(np.square(flat / flat.max()))) * flat.max())
 
 
-def exact_steps(x: Array, h: Array) -> Array:
-    """Steps near `h` for which x + h - x is exactly h: no rounding enters through the step."""
-    rounded = (x + h) - x
-    return np.where(rounded == 0, h, rounded)
-
-
 def measured_noise(values: Array) -> float:
     """Noise of a function from its values at equally spaced points so close that it is straight.
 

@@ -17,6 +17,12 @@ from gradcheck.probe.subject import Subject
 
 ROOM = 1 << 22
 """Numbers in the perturbed copies of leaves, and in the largest result of an op, of one run."""
+FOLLOWS = 1e-12
+"""Share of the largest output by which a replay may differ from the framework."""
+AWAY = 1e-3
+"""How far all leaves are moved to see whether it does, as a share of their size."""
+TINIEST = 1e-300
+"""Noise is never zero: it is divided by."""
 LARGE = 500_000
 """Entries of all leaves from which on runs are spread over several threads."""
 
@@ -83,7 +89,7 @@ def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
     """Whether the replay follows the framework when every trainable leaf moves at once."""
     subject = point.subject
     moved = {
-        name: x + 1e-3 * point.scales[name] * rng.uniform(-1, 1, x.shape)
+        name: x + AWAY * point.scales[name] * rng.uniform(-1, 1, x.shape)
         for name, x in point.values.items()
         if name in point.trainable
     }
@@ -100,7 +106,7 @@ def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
     if value.shape != again.shape:
         return False
     size = float(np.max(np.abs(value))) if value.size else 0.0
-    return bool((np.abs(value - again) <= 1e-12 * size).all())
+    return bool((np.abs(value - again) <= FOLLOWS * size).all())
 
 
 def grouped(
@@ -189,6 +195,7 @@ class DirectionLines:
 
 
 NOISE_POINTS = 8
+"""Values that the noise is measured from: five third differences."""
 
 
 def noise_move(name: str, value: Array, direction: Array, precision: Precision) -> Move:
@@ -201,4 +208,4 @@ def noise_move(name: str, value: Array, direction: Array, precision: Precision) 
 def noise_of(changes: Array, forward: Forward, precision: Precision) -> float:
     """Rounding noise of the scalar, measured from its changes along a `noise_move`."""
     measured = measured_noise(changes) if np.isfinite(changes).all() else 0.0
-    return max(measured, precision.data * abs(forward.base), 1e-300)
+    return max(measured, precision.data * abs(forward.base), TINIEST)

@@ -42,6 +42,8 @@ OF_ONE = 64.0
 GONE_BARS, GONE_SHARE = 20.0, 1e-6
 """Beside a wrong op one step is enough: a leaf is spoilt when it disagrees by this many error bars
 and by this share of its slope."""
+FIRST_STEP = {True: 2.0**-9, False: 2.0**-5}
+"""Step of the slopes that look for the entry, by whether the leaf is float64."""
 MOST_FAULTS = 3
 """Wrong leaves of which the entry is looked for."""
 SAMPLE = 12
@@ -219,7 +221,7 @@ def _examine(
     from, and a picture."""
     name, direction = along.targets[i]
     x, gradient = point.values[name].astype(np.float64), point.gradient(name)
-    h = along.steps[i] * (2.0**-9 if point.values[name].dtype == np.float64 else 2.0**-5)
+    h = along.steps[i] * FIRST_STEP[point.values[name].dtype == np.float64]
     total = float(outcome.numeric[i])
     index, analytic, numeric = bisect.find_entry(forward, name, x, gradient, direction, h, total)
     size = max(abs(analytic), abs(numeric))

@@ -12,7 +12,7 @@ from gradcheck.numerics.core.noise import Precision, scale_of
 from gradcheck.numerics.core.verdict import Comparison, Rules, compare
 from gradcheck.numerics.end_to_end import bisect, complexstep
 from gradcheck.numerics.end_to_end.directions import Forward, ReplayForward
-from gradcheck.numerics.end_to_end.endtoend import LeafFault
+from gradcheck.numerics.end_to_end.endtoend import FIRST_STEP, LeafFault
 from gradcheck.numerics.end_to_end.exhaustive import EntryLines
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.replay import Replay
@@ -20,7 +20,7 @@ from gradcheck.numerics.end_to_end.replay import Replay
 FLOOR, FLOOR_SINGLE = 1e-9, 100.0
 """Share of the largest gradient entry that counts as none: in float64, and in roundings of a
 coarser dtype. Every entry is compared with the rounding of the whole forward."""
-FIRST_STEP = 3
+LEFT_OUT = 3
 """The largest steps are left out in float64: through a whole model an entry's function bends much
 more than through one op."""
 COMPLEX_TRUST, COMPLEX_TRUST_ABSOLUTE = 1e-5, 1e-9
@@ -43,7 +43,7 @@ def check_entries(
     for name, part in parts.items():
         steps[part] = 2.0 ** np.round(np.log2(point.scales[name]))
     analytic = np.concatenate([g.reshape(-1) for g in gradients.values()])
-    exponents = precision.exponents[FIRST_STEP if precision.double else 0 :]
+    exponents = precision.exponents[LEFT_OUT if precision.double else 0 :]
     whole = compare(lines, analytic, steps, precision, Rules(floor=floor, exponents=exponents))
     certify(lines, whole, steps, precision, may_fail=False)
     verdicts = {n: whole.part(parts[n]) for n in gradients}
@@ -68,7 +68,7 @@ def check_complex(
     x = point.values[name].astype(np.float64)
     g = point.gradient(name)
     d = signed(rng, x.shape)
-    h = scale_of(x) * 2.0**-9
+    h = scale_of(x) * FIRST_STEP[True]
     real = bisect.numeric_slope(ReplayForward(replay, point.weights), name, x, d, h)
     exact = float(complexstep.along(replay, point.weights, name, x, d[None])[0])
     size = float(np.sqrt(np.sum((g * d) ** 2))) + abs(exact)

@@ -29,6 +29,11 @@ DROWNED = 20.0
 """A gradient below this many times its own rounding is nothing but rounding."""
 BLURRED = 4.0
 """And a disagreement below this many times the rounding may come from it."""
+FINE, FINE_POINTS = 4.0, 12
+"""Spacing, in last digits, and number of the points that the noise is measured from."""
+BENDS = 3.0 * NEAR
+"""In float32: when the last halvings of the step bring the estimate nearer to the analytic value by
+this share of the disagreement, it has not settled."""
 NUDGE = 4.0
 """Last digits by which values are moved to see how much the gradient depends on them."""
 
@@ -138,7 +143,7 @@ def _along(
     def at(offsets: Array) -> Array:
         return forward([(name, x + offsets.reshape(-1, *(1,) * x.ndim) * direction)])
 
-    fine = at(4 * eps * np.arange(1, 13))
+    fine = at(FINE * eps * np.arange(1, FINE_POINTS + 1))
     measured = measured_noise(fine) if np.isfinite(fine).all() else 0.0
     size = float(np.sum(np.abs(point.weights * point.value)))
     noise = max(measured, precision.data * size)
@@ -153,7 +158,7 @@ def _along(
     last = np.flatnonzero(usable & np.isfinite(fourth))
     if not precision.double and last.size > 2:
         before, after = (float(fourth[last[k]]) for k in (-3, -1))
-        if (after - before) / (analytic - before) > 3 * NEAR:
+        if (after - before) / (analytic - before) > BENDS:
             return "the result bends within the smallest step that float32 can resolve"
     span = float(np.max(np.abs(v), where=np.isfinite(v), initial=size))
     if measured > ROUGH * span:

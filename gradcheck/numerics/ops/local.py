@@ -19,6 +19,8 @@ from gradcheck.numerics.ops.oplines import OpDirections, OpLines, Some
 LARGEST_STEPS = 5
 """Steps that a direction is tried with: with all entries moving at once, smaller ones drown in
 rounding."""
+OF_RESULT = 1e-3
+"""The smallest scale of steps, as a share of the result's."""
 ROUNDINGS = 64.0
 """Last digits that the arithmetic inside a pullback may lose."""
 
@@ -49,10 +51,10 @@ class InputVerdict:
 def steps_of(x: Array, base: Array) -> Array:
     """(entries,): scale of the steps, a power of two near the typical size of the input.
 
-    An input a thousand times smaller than the result (a tiny residual added to a large stream) is
-    moved in proportion to the result: its own size would drown in the rounding.
+    An input that is much smaller than the result (a tiny residual added to a large stream) is moved
+    in proportion to the result: steps of its own size would drown in the rounding.
     """
-    size = max(scale_of(x), 1e-3 * scale_of(base) if np.any(base) else 0.0)
+    size = max(scale_of(x), OF_RESULT * scale_of(base) if np.any(base) else 0.0)
     return np.full(x.size, 2.0 ** np.round(np.log2(size)))
 
 

@@ -1,7 +1,6 @@
 """Before any op call is checked: which entries of its inputs move together, and what it costs.
 
-A plan follows from the tape alone, not from what is found there. So the shards of one check plan
-alike, and each checks the calls that are dealt to it.
+A plan follows from the tape alone, not from what is found there.
 """
 
 from __future__ import annotations

@@ -19,6 +19,11 @@ from gradcheck.numerics.ops.oplines import OpLines, check_some
 NEAR = 0.1
 """An estimate agrees with the analytic value when it lies within this share of the accuser's
 disagreement. Its own noise must be less than that too, or a wrong value would agree by chance."""
+SHORT = 2.0**-12
+"""Steps, as a share of the usual ones, for waves so short that these go over whole numbers of
+them."""
+OTHER = 2.0
+"""Steps that differ by less than this power of two show nothing new."""
 MOST = 2048
 """More wrong entries than this do not come from the size of the steps."""
 
@@ -38,12 +43,11 @@ def acquit_entries(verdict: InputVerdict, precision: Precision) -> None:
     quantiles = np.quantile(usable, (0.5, 0.25, 0.75, 0.1, 0.9, 0.0))
     rows = np.median(np.abs(np.atleast_1d(lines.x)), axis=-1, keepdims=True)
     row = np.broadcast_to(rows, np.atleast_1d(lines.x).shape).reshape(-1)
-    # The last one is for waves so short that the usual steps go over whole numbers of them.
-    short = verdict.h0 * 2.0**-12
+    short = verdict.h0 * SHORT
     for level in (own, row, *(np.full(own.shape, q) for q in (1.0, *quantiles)), short):
         h0 = np.exp2(np.round(np.log2(np.where(level > 0, level, 1.0))))
         for chosen in (wrong[:2], wrong[2:]):
-            other = np.abs(np.log2(h0 / verdict.h0)[chosen]) >= 2
+            other = np.abs(np.log2(h0 / verdict.h0)[chosen]) >= OTHER
             if not _again(verdict, lines, chosen[other], h0, precision):
                 break
         wrong = wrong[outcome.state[wrong] == WRONG]

@@ -26,6 +26,8 @@ RunMany = Callable[[Array], Array]
 
 MAX_PROFILE = 256
 """Longest axis that is profiled index by index when its indices do meet (windows, packed heads)."""
+MOVED = 1e-11
+"""An output has moved when it changed by more than this share of its size: more than rounding."""
 ROOM = 1 << 17
 """Numbers in one batch of probes."""
 
@@ -157,7 +159,7 @@ class _Reach:
         away = np.where(rng.random(x.shape) < 0.5, -size, size) * rng.uniform(0.5, 1.5, x.shape)
         self.moved = x + away
         typical = float(np.mean(np.abs(base))) if base.size else 0.0
-        self.rounding = 1e-11 * (np.abs(base) + typical)
+        self.rounding = MOVED * (np.abs(base) + typical)
 
     def __call__(self, masks: list[Array]) -> Array:
         """(len(masks), outputs) bool for masks of shape (len(masks), *shape of x)."""

@@ -19,7 +19,7 @@ STEPS = np.logspace(-1, -9, 17)
 def heatmap(outcome: Comparison, value: Array) -> dict[str, Any]:
     """At most 64 x 64 numbers: the largest relative error in each cell of a leaf."""
     larger = np.maximum(np.abs(outcome.analytic), np.abs(outcome.numeric))
-    floor = 1e-6 * float(np.max(outcome.scale, initial=0.0))  # near zero, relative says nothing
+    floor = blocks.SMALL * float(np.max(outcome.scale, initial=0.0))
     with np.errstate(all="ignore"):
         size = np.fmax(larger, floor)
         relative = np.nan_to_num(np.abs(outcome.analytic - outcome.numeric) / size)
