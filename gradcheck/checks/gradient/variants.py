@@ -89,7 +89,7 @@ class Variants:
                 findings, dropped = self.examine(subject, candidate)
                 self.dropped += dropped
                 if name == "huge" and not findings:
-                    findings = self.told(overflow(subject, candidate.arrays), candidate)
+                    findings = self.worded(overflow(subject, candidate.arrays), candidate)
                 self.findings += findings
                 if len(self.findings) >= ENOUGH:
                     return
@@ -143,9 +143,9 @@ class Variants:
                     advice="sum the cotangent over the axes along which the input was repeated",
                 )
             )
-        return self.told(done.findings[:1], candidate), False
+        return self.worded(done.findings[:1], candidate), False
 
-    def told(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
+    def worded(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
         """Findings of a variant, with a case to paste."""
         name = f"{self.declared.title}_{candidate.name}"
         paste = variants.as_yaml(name, self.subject.name, self.subject.args, candidate.specs)

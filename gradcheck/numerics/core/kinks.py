@@ -45,7 +45,7 @@ class Sides(NamedTuple):
 
 @runtime_checkable
 class HasSides(Protocol):
-    """Lines that can tell their outputs apart."""
+    """Lines that know what each of their outputs does."""
 
     def sides(self, h: Array, active: Array) -> Sides: ...
 

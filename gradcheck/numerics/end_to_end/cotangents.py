@@ -94,7 +94,7 @@ def pulled(point: Point, factor: float, output: Output = None) -> dict[str, Arra
 def rounding_of(point: Point, again: dict[str, Array | None] | None = None) -> dict[str, float]:
     """Rounding in the analytic gradient of each leaf: how far the results of nearby cotangents,
     divided by their factors, lie apart. Zeros where the backward does not even repeat itself, for
-    then the differences are no rounding.
+    then the differences are not rounding.
 
     again: the gradients with `FACTOR` times the cotangent, when they are there already.
     """
@@ -126,7 +126,7 @@ def _slack(point: Point, name: str, expected: Array, largest: float) -> float:
     kinds = [g.dtype for g in (point.analytic[name],) if g is not None] + [point.dtype]
     eps = max(float(np.finfo(d).eps) for d in kinds if d.kind == "f")
     size = float(np.max(np.abs(expected))) if expected.size else 0.0
-    # Rounding of terms that cancelled (a saturated softmax) is no answer to the cotangent.
+    # Terms that cancel (a saturated softmax) leave rounding that does not depend on the cotangent.
     rounding = ROUNDINGS * eps * float(np.max(np.abs(point.weights * point.value), initial=0.0))
     scale = scale_of(point.values[name])
     unit = float(np.abs(point.weights).max()) * min(1.0, scale) ** 2

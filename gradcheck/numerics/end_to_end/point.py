@@ -45,7 +45,7 @@ class Point:
 
     @cached_property
     def precision(self) -> Precision:
-        """The coarser of what the framework declares and what it actually handed out."""
+        """The coarser of what the framework declares and what it actually returns."""
         framework = self.subject.framework.precision
         kinds = [self.dtype] + [v.dtype for v in self.values.values()]
         data = max([np.dtype(framework.data), *kinds], key=lambda d: float(np.finfo(d).eps))

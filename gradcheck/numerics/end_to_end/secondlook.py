@@ -130,7 +130,7 @@ def _along(
     point: Point, forward: Forward, name: str, direction: Array, gap: float, precision: Precision
 ) -> str | None:
     """Whether the slope along `direction` is the analytic one for steps of some size, or none can
-    be told. gap: the disagreement that somebody found. direction: about as large as the entries."""
+    be told. gap: the disagreement that was found. direction: about as large as the entries."""
     x = point.values[name].astype(np.float64)
     analytic = float(np.sum(point.gradient(name) * direction))
     eps = float(np.finfo(point.values[name].dtype).eps)

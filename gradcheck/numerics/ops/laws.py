@@ -1,4 +1,4 @@
-"""What every pullback must be besides right: linear, repeatable, and without side effects.
+"""What every pullback must be, apart from right: linear, repeatable, without side effects.
 
 Also that neither the result nor the pullback depends on how arrays lie in memory.
 """
@@ -43,7 +43,7 @@ def check_laws(
         breaches.append(
             Breach(
                 "mutates",
-                "its pullback changes the cotangent in place; whoever else receives that array "
+                "its pullback changes the cotangent in place; every other user of that array "
                 "gets a wrong gradient",
                 advice="write `g = g * ...`, not `g *= ...`",
             )
@@ -112,7 +112,7 @@ def _after_another_call(
 
 
 def _elsewhere(value: Any) -> Any:
-    """The same entries in another order: surely in the domain, seldom the same."""
+    """The same entries in another order: inside the domain, and rarely the same."""
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
     return 0.75 * np.roll(value.reshape(-1), 1).reshape(value.shape)

@@ -14,7 +14,7 @@ HUGE, TINY = 2.0**20, 2.0**-30
 """Sizes of the cotangents that linearity is tried with: an op that clips large ones, or drops small
 ones, answers differently there."""
 LINEAR = 1e-9
-"""Share of what is expected by which the answers may differ: rounding of three float64 pullbacks."""
+"""Share of what is expected by which the answers may differ: the rounding of three pullbacks."""
 CANCELS = 1e-4
 """Share of the largest cotangent times the largest result that may remain of terms that cancel: a
 saturated softmax has gradients that are nothing but the rounding of larger numbers."""
@@ -22,7 +22,7 @@ OF_ONE = 1.4e-5
 """The same for a probability less one, both being about 1. With `LINEAR` the two shares are 1e-13
 and 1.4e-14."""
 FEW_DIGITS = 2e-3
-"""A pullback that is linear to this is the right formula in a smaller dtype, not another formula."""
+"""A pullback that is linear to this is the right formula in a smaller dtype, not a wrong one."""
 
 
 def check_linear(
@@ -103,7 +103,6 @@ def _only_rounded(got: Array | None, want: Array | None, scale: float) -> bool:
     if got is None or want is None:
         return False
     fits = np.isfinite(got)
-    return bool(fits.any() or np.isinf(got).all()) and bool(
-        np.max(np.abs(got - want)[fits], initial=0.0) < FEW_DIGITS * scale
-        and not np.isnan(got).any()
-    )
+    if np.isnan(got).any() or not (fits.any() or np.isinf(got).all()):
+        return False
+    return bool(np.max(np.abs(got - want)[fits], initial=0.0) < FEW_DIGITS * scale)

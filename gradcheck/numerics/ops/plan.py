@@ -19,7 +19,7 @@ from gradcheck.numerics.ops.local import float64
 from gradcheck.numerics.ops.masked import FiniteResults
 
 EVALUATIONS = 3
-"""How often a right line is evaluated: nearly always twice, now and then four times."""
+"""How often a right line is evaluated: nearly always twice, sometimes four times."""
 
 
 @dataclass(frozen=True)

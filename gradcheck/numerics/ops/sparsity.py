@@ -118,7 +118,7 @@ def find(
 
     run: results (flattened) for many values of this input. x: its value. base: run of x, (outputs,)
     known, key: where a pattern proven at an earlier call is kept. It is confirmed here by random
-    probes, and found anew when they contradict it.
+    probes, and found again when they contradict it.
     """
     if not np.isfinite(base).all() or x.size == 1:
         return dense(x.shape, base.size)
@@ -171,7 +171,7 @@ class _Reach:
                 [np.where(mask, np.nan, self.x), np.where(mask, self.moved, self.x)]
             )
             out = self.run(values)
-            # Many copies at once round otherwise than one: that is no dependence.
+            # Many copies at once round differently from one; that is not a dependence.
             same = (np.abs(out - self.base) <= self.rounding).reshape(2, len(mask), -1)
             reached[start : start + len(mask)] = ~same.all(axis=0)
         return reached

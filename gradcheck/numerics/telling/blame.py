@@ -37,7 +37,7 @@ def source_line(where: str | None) -> str | None:
 
 
 def called(call: OpCall) -> tuple[str, ...]:
-    """Where the op of the user's is called, and where its backward stands."""
+    """Where the user's op is called, and where its backward is defined."""
     places = {"called": call.where, "defined": getattr(call, "defined", None)}
     return tuple(f"{call.name} is {how} at {source_line(at)}" for how, at in places.items() if at)
 

@@ -229,7 +229,7 @@ RULES: tuple[Callable[[Gradients], Diagnosis | None], ...] = (
 
 
 def _digits(ratio: float) -> str:
-    """Enough digits to tell the ratio from 1."""
+    """The ratio, with enough digits to show that it is not 1."""
     short = f"{ratio:.6g}"
     return short if short != "1" else f"{ratio:.12g}"
 

@@ -85,7 +85,7 @@ class ComplexSteps:
 
 
 def seen(point: Point, found: EndToEnd) -> Seen:
-    """What `found` shows, with what the certificate tells of each leaf."""
+    """What `found` shows, with a row for each leaf."""
     outcome = found.outcome
     severity = outcome.severity()
     rank: dict[str, float] = {}
