@@ -46,7 +46,7 @@ STAGES = (
         "gradcheck.frameworks.protocol",
         "gradcheck.result",
         "gradcheck.memory",
-        "gradcheck.source.sourcetext",
+        "gradcheck.source.text",
     ),
     (
         "gradcheck.options",

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import OpCall
+from gradcheck.frameworks.protocol import OpCall, SecondOrder
 from gradcheck.numerics.core.noise import scale_of
 from gradcheck.numerics.end_to_end.complexstep import NotAnalytic
 from gradcheck.numerics.end_to_end.directions import Forward
@@ -18,7 +18,7 @@ from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.preflight import prepare
 from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.end_to_end.secondlook import acquit
-from gradcheck.numerics.end_to_end.secondorder import SecondOrder, check_second_order
+from gradcheck.numerics.end_to_end.secondorder import check_second_order
 from gradcheck.numerics.ops.calls import LocalProof, check_calls
 from gradcheck.numerics.telling.conclude import Evidence, Examination, Second, conclude
 from gradcheck.numerics.telling.evidence import ComplexSteps, Entries, LeafEvidence, Seen, seen
