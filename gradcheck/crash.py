@@ -1,4 +1,4 @@
-"""An exception out of user code (model, op, data, step) as a finding, with the user's line."""
+"""An exception from user code (model, op, data, step) becomes a finding with the user's line."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def crash(
             code="crashed",
             message=message,
             where=declared,
-            advice="correct the case; nothing can be checked before it runs",
+            advice="correct the case; nothing can be checked until it runs",
         )
     if user is None and outside and not deliberate:
         user = outside[-1]
@@ -67,7 +67,7 @@ def crash(
         op=name if is_op else None,
         advice="return one cotangent for each input, of the shape of that input"
         if backward
-        else "make the case run on its own first; nothing can be checked before it does",
+        else "make the case run on its own first; nothing can be checked until it does",
     )
 
 

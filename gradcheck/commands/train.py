@@ -163,8 +163,8 @@ def _examined(
         return True
     count = len(verdict.failed)
     progress.say(
-        f"\nnot trained: {count} check{'s are' if count > 1 else ' is'} red; mend "
-        f"{'them' if count > 1 else 'it'} first, or train all the same with --force"
+        f"\nnot trained: {count} check{'s are' if count > 1 else ' is'} red; fix "
+        f"{'them' if count > 1 else 'it'} first, or train anyway with --force"
     )
     return False
 

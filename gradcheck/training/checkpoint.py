@@ -51,14 +51,14 @@ def load(trainer: Trainer, case: Case, path: Path) -> None:
         if notes["settings"].get(key) != value:
             raise CheckpointError(
                 f"{path} was trained with {key}: {_short(notes['settings'].get(key))}, the case "
-                f"now says {_short(value)}; restore that line, or start anew without --resume"
+                f"now says {_short(value)}; restore that line, or start again without --resume"
             )
     names = [n for n in tensors if n.startswith("model.")]
     try:
         trainer.restore({n.removeprefix("model."): tensors[n] for n in names})
     except KeyError as error:
         raise CheckpointError(
-            f"{path} lacks {error.args[0]}: it belongs to another model; start anew without "
+            f"{path} lacks {error.args[0]}: it belongs to another model; start again without "
             "--resume"
         ) from None
     framework = trainer.subject.framework
@@ -87,7 +87,7 @@ def read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         ) from error
     if notes.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is no checkpoint of `gradcheck train`; name another file, or start without "
+            f"{path} is not a checkpoint of `gradcheck train`; name another file, or start without "
             "--resume"
         )
     return tensors, notes

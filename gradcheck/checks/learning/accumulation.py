@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -27,7 +26,7 @@ class AccumulationOptions(Options):
     parts: int = Field(default=2, ge=2, description="Micro-batches that make one batch.")
     enabled: bool = Field(
         default=True,
-        description="false where samples are meant to mix, as by batch norm in train mode.",
+        description="false if samples are intended to mix, as batch norm in train mode does.",
     )
     tolerance: float = Field(default=1e-6, gt=0, description="Relative difference allowed.")
 
@@ -35,9 +34,9 @@ class AccumulationOptions(Options):
 class Accumulation:
     """The mean of the gradients of k micro-batches is the gradient of the whole batch.
 
-    Where the loss ignores some targets, micro-batches weigh as much as they have positions left.
-    Also of the case's own training step: where it accumulates, the gradient that reaches the
-    optimizer must be that of the batch, not k times as large.
+    If the loss ignores some targets, each micro-batch is weighted by the positions that it has
+    left. If the case's own training step accumulates, the gradient that reaches the optimizer must
+    be that of the batch, not k times as large.
     """
 
     name = "accumulation"
@@ -46,9 +45,9 @@ class Accumulation:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: AccumulationOptions) -> Result:
         if not options.enabled:
-            return Result.skipped("the case declares it off (`enabled: false`)")
+            return Result.skipped("the case turns it off (`enabled: false`)")
         wide = subject.framework.precision.data
         run = subject.fresh(dtype=wide, batch_size=max(subject.batching.size, options.parts))
         random = _random(run)
@@ -71,7 +70,7 @@ def _random(run: Subject) -> bool:
     return not np.array_equal(first, second)
 
 
-def _parts(run: Subject, whole: Grads, options: Any) -> Iterator[Finding]:
+def _parts(run: Subject, whole: Grads, options: AccumulationOptions) -> Iterator[Finding]:
     arrays = arrays_of(run, run.batch)
     size = len(arrays[0]) // options.parts * options.parts
     if size != len(arrays[0]):
@@ -116,7 +115,7 @@ def _weights(run: Subject, targets: Array) -> Array:
     return counts / max(counts.sum(), 1.0)
 
 
-def _own_step(subject: Subject, options: Any) -> Iterator[Finding]:
+def _own_step(subject: Subject, options: AccumulationOptions) -> Iterator[Finding]:
     """The gradient that the case's own training step gives to the optimizer."""
     wide = subject.framework.precision.data
     run = subject.fresh(dtype=wide)

@@ -91,6 +91,12 @@ class Probe:
         return False
 
 
+def finite(array: Array) -> bool:
+    """Whether every entry is finite, by one pass over the array in the common case."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.sum(array)) or np.all(np.isfinite(array)))
+
+
 def norm(array: Array) -> float:
     """Euclidean norm; overflow gives inf quietly."""
     with np.errstate(all="ignore"):

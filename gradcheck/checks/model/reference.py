@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from gradcheck.checks import base
+from gradcheck.checks.base import Options, needs_model
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
@@ -15,6 +15,24 @@ from gradcheck.yamlcases.case import Case
 
 ROUNDING = 1e3
 """How many roundings of the coarser dtype two correct implementations may lie apart."""
+
+
+class ReferenceOptions(Options):
+    """Options of the check `reference`."""
+
+    model: str = Field(
+        default="",
+        description="registered name of the reference (default: the case's own model)",
+    )
+    framework: str = Field(
+        default="", description="framework of the reference (default: the case's own)"
+    )
+    args: dict[str, Any] | None = Field(
+        default=None, description="arguments of the reference (default: those of the case)"
+    )
+    rename: dict[str, str] = Field(
+        default={}, description="parameter of the case -> parameter of the reference"
+    )
 
 
 class Reference:
@@ -27,24 +45,11 @@ class Reference:
 
     name = "reference"
 
-    class Options(base.Options):
-        model: str = Field(
-            default="",
-            description="registered name of the reference (default: the case's own model)",
-        )
-        framework: str = Field(
-            default="", description="framework of the reference (default: the case's own)"
-        )
-        args: dict[str, Any] | None = Field(
-            default=None, description="arguments of the reference (default: those of the case)"
-        )
-        rename: dict[str, str] = Field(
-            default={}, description="parameter of the case -> parameter of the reference"
-        )
+    Options = ReferenceOptions
 
     def applies(self, case: Case) -> str | None:
         if case.model is None:
-            return base.needs_model(case)
+            return needs_model(case)
         options = case.checks.get(self.name) or {}
         if not options.get("model") and not options.get("framework"):
             return (
@@ -52,7 +57,7 @@ class Reference:
             )
         return None if case.data else "the case has no data"
 
-    def run(self, subject: Subject, options: Options) -> Result:
+    def run(self, subject: Subject, options: ReferenceOptions) -> Result:
         subject = subject.fresh(dtype="float64")
         # dropout masks of two frameworks have nothing in common
         subject.framework.train_mode(subject.model, False)
