@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gradcheck.checks.base import Options, Shards
+from gradcheck.checks.base import Options
+from gradcheck.numerics.examine import Settings
 from gradcheck.numerics.inputs.variants import NAMES, VariantName
 from gradcheck.yamlcases.case import Inputs, InputSpec
 from gradcheck.yamlcases.written import Shorthand
@@ -58,8 +59,17 @@ class GradientOptions(Options):
     extra: list[Annotated[Inputs, Field(min_length=1)]] = Field(
         [], description="more inputs to check an op at, each written like `inputs`"
     )
-    shards: Shards = 1
 
     def declared(self) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, InputSpec]]]:
         for i, specs in enumerate(self.extra):
             yield ("extra", i), specs
+
+    def settings(self) -> Settings:
+        """What is asked of the examination of one point."""
+        return Settings(
+            directions=self.directions,
+            budget=self.budget,
+            exhaustive=self.exhaustive,
+            method=self.method,
+            order=self.order,
+        )
