@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.support.numerics import check_op, codes
+from tests.support.numerics import check_op
 
 
 def only_three_columns(x):
@@ -53,13 +53,6 @@ def test_extra_inputs_without_a_finite_value_are_a_finding():
     (finding,) = check_op(log, {"x": {"shape": (4, 3), "low": 1.0}}, extra=extra).findings
     assert finding.code == "extra_refused"
     assert finding.message.endswith("(x [2]): its value is not finite")
-
-
-def test_extra_inputs_refused_are_told_once_by_shards():
-    extra = [{"x": (2, 5)}]
-    assert codes(check_op(only_three_columns, {"x": (4, 3)}, extra=extra, shards=3)) == [
-        "extra_refused"
-    ]
 
 
 def test_extra_inputs_that_the_backward_refuses_are_a_finding():
