@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
@@ -18,6 +19,10 @@ from tinytorch import Tensor, nn, no_grad, optim
 from tinytorch.nn import functional as F
 
 """
+
+
+# A fraction, or a number after a word that says it was measured; the spaces align a table.
+MEASURED = re.compile(r"(-?\d+\.\d+(e[-+]?\d+)?|(?<=loss )\d\S*|(?<=numeric )-?\d\S*) *")
 
 
 class UserProject:
@@ -69,6 +74,21 @@ class UserProject:
         # pytest warns of modules that it cannot rewrite, when it runs inside a run that has them
         self.outcomes = {k: n for k, n in result.parseoutcomes().items() if k != "warnings"}
         return str(result.stdout)
+
+    def said(self, checks: str, **keys: str) -> str:
+        """Run a case and return what its failures say: each place of train.py with its line of
+        text, and `#` for each number that another machine may round otherwise."""
+        text = self.run(checks, **keys)
+        rows = self.source.splitlines()
+        blocks = re.findall(
+            r"^cases/mine.yaml:3 .*?(?=\n {2}\d+ \|)", text, re.DOTALL | re.MULTILINE
+        )
+        said = MEASURED.sub("#  ", "\n".join(blocks)).replace("#  \n", "#\n")
+        return re.sub(
+            r"plugins/train\.py:(\d+)",
+            lambda place: f"{place[0]} <{rows[int(place[1]) - 1].strip()}>",
+            said,
+        )
 
 
 @pytest.fixture(scope="session")
