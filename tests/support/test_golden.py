@@ -27,7 +27,7 @@ def test_another_text_fails_with_the_difference(path: Path) -> None:
 
 
 def test_a_missing_section_fails(path: Path) -> None:
-    with pytest.raises(pytest.fail.Exception, match="no section 'three'; run .*--write-golden"):
+    with pytest.raises(pytest.fail.Exception, match=r"no section 'three'; run .*--write-golden"):
         Golden(path, "three", writing=False)("")
     with pytest.raises(pytest.fail.Exception, match="no section"):
         Golden(path.with_name("other.golden"), "one", writing=False)("a\nb")
