@@ -38,7 +38,7 @@ def shifted(model, batch, loss):
 
 @pytest.mark.parametrize("where", ["step", "data"])
 def test_targets_shifted_twice(user, golden, where: str) -> None:
-    user.write(CHARS, models="net: Chars", datasets="text: Text", steps="shifted: shifted")
+    user.script(CHARS, models="net: Chars", datasets="text: Text", steps="shifted: shifted")
     keys = {"loss": "sequence_cross_entropy"}
     if where == "step":
         keys |= {"step": "shifted", "data": "{name: text, batch: 8}"}
@@ -48,7 +48,7 @@ def test_targets_shifted_twice(user, golden, where: str) -> None:
 
 
 def test_targets_not_shifted(user, golden) -> None:
-    user.write(CHARS, models="net: Chars", datasets="text: Text")
+    user.script(CHARS, models="net: Chars", datasets="text: Text")
     golden(
         user.said(
             "[alignment]", loss="sequence_cross_entropy", data="{name: text, batch: 8, shift: 0}"
@@ -57,13 +57,13 @@ def test_targets_not_shifted(user, golden) -> None:
 
 
 def test_shifted_once_passes(user) -> None:
-    user.write(CHARS, models="net: Chars", datasets="text: Text")
-    text = user.run("[alignment]", loss="sequence_cross_entropy", data="{name: text, batch: 8}")
+    user.script(CHARS, models="net: Chars", datasets="text: Text")
+    text = user.check("[alignment]", loss="sequence_cross_entropy", data="{name: text, batch: 8}")
     assert user.outcomes == {"passed": 1}, text
 
 
 def test_inputs_and_labels_shuffled_apart(user, golden) -> None:
-    user.write(
+    user.script(
         net("h = h.relu()")
         + """
 class Apart:

@@ -11,7 +11,7 @@ from tests.support.user_text import in_order, net
 
 
 def test_logits_rebuilt_from_data(user, golden) -> None:
-    user.write(
+    user.script(
         net("h = h.relu()")
         + """
         def step(model, batch, loss):
@@ -41,24 +41,24 @@ def test_logits_rebuilt_from_data(user, golden) -> None:
     ],
 )
 def test_layer_rebuilt_by_numpy(user, golden, line: str) -> None:
-    user.write(net(line), models="net: Net")
+    user.script(net(line), models="net: Net")
     golden(user.said("[graph]"))
 
 
 def test_values_that_leave_on_one_line_and_come_back_on_another(user, golden) -> None:
-    user.write(net("a = h.data * 2", "a = np.maximum(a, 0)", "h = Tensor(a)"), models="net: Net")
+    user.script(net("a = h.data * 2", "a = np.maximum(a, 0)", "h = Tensor(a)"), models="net: Net")
     golden(user.said("[graph]"))
 
 
 def test_plain_array_beside_a_tensor(user, golden) -> None:
     line = "h = self.second.weight[0] * np.tanh(h.data)"
-    user.write(net(line), models="net: Net")
+    user.script(net(line), models="net: Net")
     golden(user.said("[graph]"))
 
 
 def test_heads_transposed_by_numpy(user, golden) -> None:
     line = "heads = Tensor(np.transpose(heads.data, (1, 0, 2)))"
-    user.write(
+    user.script(
         net("heads = h.reshape(len(x), 4, 4)", line, "h = heads.permute(1, 0, 2).reshape(-1, 16)"),
         models="net: Net",
     )
@@ -70,24 +70,24 @@ def test_table_sliced_through_data(user, golden) -> None:
         "super().__init__()",
         "super().__init__()\n        self.table = nn.Parameter(np.full((4, 16), 0.1, np.float32))",
     )
-    user.write(body, models="net: Net")
+    user.script(body, models="net: Net")
     golden(user.said("[graph]"))
 
 
 def test_mean_rebuilt_from_a_float(user, golden) -> None:
     line = "h = h * 0.0 + Tensor(float(h.mean()))"
-    user.write(net(line), models="net: Net")
+    user.script(net(line), models="net: Net")
     golden(user.said("[graph]"))
 
 
 def test_part_of_the_gradient_lost_through_a_float(user, golden) -> None:
     line = "h = h - Tensor(float(np.mean(h.data)))"
-    user.write(net(line), models="net: Net")
+    user.script(net(line), models="net: Net")
     golden(user.said("[graph]"))
 
 
 def test_loss_averaged_from_items(user, golden) -> None:
-    user.write(
+    user.script(
         net("h = h.relu()")
         + """
 def step(model, batch, loss):
@@ -105,12 +105,12 @@ def test_layer_in_a_plain_dict(user, golden) -> None:
     body = net("h = self.extra['a'](h).relu()").replace(
         "super().__init__()", "super().__init__()\n        self.extra = {'a': nn.Linear(16, 16)}"
     )
-    user.write(body, models="net: Net")
+    user.script(body, models="net: Net")
     golden(user.said("[graph, updates]"))
 
 
 def test_norm_that_does_not_train(user, golden) -> None:
-    user.write(
+    user.script(
         """
 class Norm(nn.Module):
     def __init__(self, width):
@@ -131,12 +131,12 @@ class Norm(nn.Module):
 
 
 def test_no_grad_around_the_forward(user, golden) -> None:
-    user.write(net("with no_grad():", "    h = h.relu()"), models="net: Net")
+    user.script(net("with no_grad():", "    h = h.relu()"), models="net: Net")
     golden(user.said("[graph]"))
 
 
 def test_no_grad_left_on(user, golden) -> None:
-    user.write(
+    user.script(
         net("h = h.relu()")
         + """
 def evaluate(model, x):
@@ -154,21 +154,21 @@ def step(model, batch, loss):
     )
     golden(user.said("[graph]", step="mine"))
     # What a case leaves on does not reach the next.
-    user.write(net("h = h.relu()"), models="net: Net")
-    assert "1 passed" in user.run("[graph]")
+    user.script(net("h = h.relu()"), models="net: Net")
+    assert "1 passed" in user.check("[graph]")
 
 
 def test_no_grad_as_a_decorator(user, golden) -> None:
     body = net("h = self.act(h)") + (
         "\n    @no_grad()\n    def act(self, h):\n        return h.relu()\n"
     )
-    user.write(body, models="net: Net")
+    user.script(body, models="net: Net")
     golden(user.said("[graph]"))
 
 
 def test_rate_too_low(user) -> None:
-    user.write(net("h = h.relu()"), models="net: Net")
-    text = user.run("{overfit: {steps: 60, below: 0.1}}", optimizer="{name: adam, lr: 3.0e-4}")
+    user.script(net("h = h.relu()"), models="net: Net")
+    text = user.check("{overfit: {steps: 60, below: 0.1}}", optimizer="{name: adam, lr: 3.0e-4}")
     in_order(
         text,
         "after 60 steps on one batch the loss is",
@@ -180,7 +180,7 @@ def test_rate_too_low(user) -> None:
 
 
 def test_rate_too_high(user) -> None:
-    user.write(
+    user.script(
         """
 class Stiff(nn.Module):
     def __init__(self):
@@ -193,14 +193,14 @@ class Stiff(nn.Module):
         models="net: Stiff",
         losses="square: lambda out, y: ((out.reshape(-1) - y.float()) ** 2).mean()",
     )
-    text = user.run(
+    text = user.check(
         "{overfit: {steps: 60, fraction: 0.9}}", loss="square", optimizer="{name: sgd, lr: 0.01}"
     )
     in_order(text, "the learning rate 0.01 is too high: diverged at step", "try lr: ", "lower)")
 
 
 def test_zero_grad_missing(user, golden) -> None:
-    user.write(
+    user.script(
         net("h = h.relu()")
         + """
 def step(model, batch, loss):
@@ -221,7 +221,7 @@ def train(model, batch, loss, optimizer):
 
 
 def test_layer_that_the_optimizer_does_not_hold(user, golden) -> None:
-    user.write(
+    user.script(
         net("h = h.relu()")
         + """
 def half(model, lr):
@@ -234,9 +234,9 @@ def half(model, lr):
 
 
 def test_checks_all_says_which_do_not_apply_and_why(user) -> None:
-    user.write(net("h = h.relu()"), models="net: Net")
+    user.script(net("h = h.relu()"), models="net: Net")
     user.pytester.plugins = []
-    text = user.run("all")
+    text = user.check("all")
     assert user.outcomes.get("failed") is None, text
     assert user.outcomes["passed"] >= 9
     assert user.outcomes["skipped"] >= 2

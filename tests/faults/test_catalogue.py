@@ -43,6 +43,7 @@ def test_the_catalogue_is_large_and_reaches_every_kind_of_check():
     } <= set(checks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda e: e.name)
 def test_caught_and_named(planting, fault):
     outcome = planting.run(fault)

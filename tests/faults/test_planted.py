@@ -15,6 +15,8 @@ from gradcheck.report.text import failure_text
 from gradcheck.yamlcases.load import load_cases
 from tinytorch import OPS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 OURS = sorted(n for n, op in OPS.items() if op.__module__.partition(".")[0] == "tinytorch")
 

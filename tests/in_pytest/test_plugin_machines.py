@@ -15,6 +15,8 @@ import pytest
 
 from gradcheck.in_pytest.machines import distant, machine_of
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("xdist")
 
 LONGEST = 100

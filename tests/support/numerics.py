@@ -81,7 +81,3 @@ def checked(make: Callable[[], Subject], **options: Any) -> Result:
         return check.run(make(), wanted)
     parts = [check.run_shard(make(), wanted, shard) for shard in Shard.all(wanted.shards)]
     return check.merge([json.loads(json.dumps(part, allow_nan=False)) for part in parts], wanted)
-
-
-def codes(result: Result) -> list[str]:
-    return [f.code for f in result.findings]
