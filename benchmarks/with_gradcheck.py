@@ -13,7 +13,6 @@ from contestants import SIZES, sampled, seconds_of, smallest_seen
 
 import tinytorch
 from gradcheck import check_gradients
-from gradcheck.api.functions import FunctionSubject
 from gradcheck.checks.gradient.check import Gradient
 from gradcheck.frameworks.protocol import Precision
 from gradcheck.frameworks.tinytorch import TinyTorch
@@ -23,7 +22,8 @@ from gradcheck.numerics.core.noise import Precision as Roundoff
 from gradcheck.numerics.end_to_end import endtoend, entrywise, preflight
 from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.examine import examine
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.from_case import CaseSubject
+from gradcheck.probe.from_model import ModelSubject
 from gradcheck.yamlcases import load as casefile
 from gradcheck.yamlcases.case import Case, InputSpec
 from tinytorch.op import OPS, Op
@@ -180,13 +180,12 @@ def spoiled_linear(place: Any, error: float) -> Iterator[bool]:
 # --- speed ---------------------------------------------------------------------------------------
 
 
-def subject_of(model: Any, ids: Any, loss: Any) -> FunctionSubject:
-    return FunctionSubject(
-        lambda x: loss(model(x)),
+def subject_of(model: Any, ids: Any, loss: Any) -> ModelSubject:
+    return ModelSubject(
+        model,
         FRAMEWORK,
-        arrays={"ids": ids},
-        model=model,
-        differentiate_inputs=False,
+        batch=[ids],
+        step=lambda made, batch, _: loss(made(*batch)),
         name="gpt",
     )
 
@@ -295,7 +294,7 @@ def alarms(count: int) -> dict[str, Any]:
     examples: list[str] = []
 
     def one(kind: str, case: Case, reg: Registry, seed: int, **chosen: Any) -> None:
-        result = check.run(Subject(case, reg, seed=seed), options(**chosen))
+        result = check.run(CaseSubject(case, reg, seed=seed), options(**chosen))
         cases[kind] = cases.get(kind, 0) + 1 + int(result.measurements.get("variants", 0))
         if result.findings:
             wrong[kind] = wrong.get(kind, 0) + 1

@@ -11,7 +11,7 @@ from gradcheck.checks.base import shards_of
 from gradcheck.crash import crash
 from gradcheck.names.registry import Registry
 from gradcheck.numerics.telling.blame import at_home
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.from_case import CaseSubject
 from gradcheck.report.entry import Entry
 from gradcheck.result import Finding, Result, plain
 from gradcheck.shards import Shard
@@ -40,7 +40,9 @@ def run_check(
         ]
         return merge_shards(check, case.checks[check_name], outcomes)
     options = check.Options.model_validate(case.checks.get(check_name) or {})
-    found = _guarded(case, registry, lambda: check.run(Subject(case, registry, seed=seed), options))
+    found = _guarded(
+        case, registry, lambda: check.run(CaseSubject(case, registry, seed=seed), options)
+    )
     return Result(findings=(found,)) if isinstance(found, Finding) else found
 
 
@@ -51,7 +53,9 @@ def run_shard(
     check = registry.get("check", check_name).value
     options = check.Options.model_validate(case.checks[check_name])
     found = _guarded(
-        case, registry, lambda: check.run_shard(Subject(case, registry, seed=seed), options, shard)
+        case,
+        registry,
+        lambda: check.run_shard(CaseSubject(case, registry, seed=seed), options, shard),
     )
     if isinstance(found, Finding):
         return Outcome(shard, finding=found)
@@ -70,12 +74,23 @@ def _guarded(case: Case, registry: Registry, run: Callable[[], T]) -> T | Findin
         with np.errstate(all="ignore"):
             return run()
     except Exception as error:
-        finding = crash(error, case)
+        finding = crash_of(case, error)
         if finding is None:
             raise
         if case.op is not None:
             finding = at_home(finding, registry.get("op", case.op, case.framework).where)
         return finding
+
+
+def crash_of(case: Case, error: Exception) -> Finding | None:
+    """A finding for an exception out of what the case names; None when it is gradcheck's own."""
+    place = case.place
+    return crash(
+        error,
+        name=case.subject_name,
+        is_op=case.op is not None,
+        declared=f"{place.file}:{place.line}" if place.file else None,
+    )
 
 
 def check(case: Case, registry: Registry, *, seed: int | None = None) -> dict[str, Any]:

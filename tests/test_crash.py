@@ -144,7 +144,7 @@ def test_what_no_line_of_code_is_to_blame_for_is_the_fault_of_the_case(case, che
     assert finding.message.startswith(says)
     assert finding.where == "cases/a.yaml:3"
     assert finding.lines == ()
-    assert finding.advice == "correct the case; nothing can be checked before it runs"
+    assert finding.advice == "correct the case; nothing can be checked until it runs"
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class Look:
 
     def __init__(self, subject: Subject, seed: int, wanted: Settings, shard: Shard) -> None:
         self.subject, self.seed, self.wanted, self.shard = subject, seed, wanted, shard
-        self.scalar = subject.case.op is None if wanted.scalar is None else wanted.scalar
+        self.scalar = not subject.is_op if wanted.scalar is None else wanted.scalar
         self.point: Point | None = None
         self._handwritten: list[OpCall] | None = None
 

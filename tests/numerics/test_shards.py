@@ -18,7 +18,7 @@ from gradcheck.numerics.end_to_end import complexstep
 from gradcheck.numerics.end_to_end.directions import NOISE_POINTS
 from gradcheck.numerics.examine import Look, Settings
 from gradcheck.numerics.telling.merge import merged
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.from_case import CaseSubject
 from gradcheck.result import Finding, Result
 from gradcheck.shards import Dealer, Shard
 from gradcheck.together import Outcome, named, put_together
@@ -67,7 +67,7 @@ def looks(of: int, framework: type = TinyTorch) -> list[tuple[dict, dict[str, li
     names = registry(framework, model=("model", Residual), step=("step", step))
     found = []
     for shard in Shard.all(of):
-        look = Look(Subject(case, names, dtype="float64"), 0, Settings(exhaustive=True), shard)
+        look = Look(CaseSubject(case, names, dtype="float64"), 0, Settings(exhaustive=True), shard)
         part = look.part()
         assert look.point is not None
         found.append((part, {n: list(b) for n, b in look.blocks(look.point).items()}))

@@ -10,6 +10,7 @@ from gradcheck.checks.gradient.check import Gradient
 from gradcheck.checks.gradient.options import GradientOptions
 from gradcheck.frameworks.tinytorch import TinyTorch
 from gradcheck.names.registry import Entry, Registry
+from gradcheck.probe.from_case import CaseSubject
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Result
 from gradcheck.shards import Shard
@@ -55,7 +56,7 @@ def check_op(
         inputs={k: spec(v) for k, v in inputs.items()},
     )
     names = registry(framework, **{name: ("op", value)})
-    return checked(lambda: Subject(case, names), **options)
+    return checked(lambda: CaseSubject(case, names), **options)
 
 
 def check_model(
@@ -70,7 +71,7 @@ def check_model(
     """The gradient check of a model whose step(model, batch, loss) makes its own data."""
     case = Case(name="model", model="model", step="step", seed=seed, training=training)
     things = {"model": ("model", factory), "step": ("step", step)}
-    return checked(lambda: Subject(case, registry(framework, **things)), **options)
+    return checked(lambda: CaseSubject(case, registry(framework, **things)), **options)
 
 
 def checked(make: Callable[[], Subject], **options: Any) -> Result:

@@ -38,11 +38,10 @@ class Gradient:
             settings = settings_of(options)
             point = look(subject, seed=subject.seed, shard=shard, budget=options.budget, **settings)
             part: Json = {"point": point, "home": None, "variants": None}
-            if subject.case.op is not None:
-                entry = subject.registry.get("op", subject.case.op, subject.case.framework)
-                part["home"] = entry.where
+            if subject.declared is not None:
+                part["home"] = subject.declared.home
                 if not merged([point]).findings:
-                    tried = Variants(subject, options, entry.where, shard)
+                    tried = Variants(subject, subject.declared, options, shard)
                     tried.run(settings)
                     part["variants"] = {"tried": tried.tried, "notes": tried.notes}
         return part

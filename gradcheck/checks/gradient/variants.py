@@ -16,7 +16,7 @@ from gradcheck.numerics.inputs import variants
 from gradcheck.numerics.ops.overflow import overflow
 from gradcheck.numerics.telling.blame import at_home
 from gradcheck.numerics.telling.merge import Examination
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.subject import Declared, Subject
 from gradcheck.result import Finding, Json
 from gradcheck.shards import Dealer, Shard
 from gradcheck.yamlcases.case import InputSpec
@@ -37,9 +37,9 @@ class Variants:
     """
 
     def __init__(
-        self, subject: Subject, options: GradientOptions, home: str | None, shard: Shard
+        self, subject: Subject, declared: Declared, options: GradientOptions, shard: Shard
     ) -> None:
-        self.subject, self.options, self.home, self.shard = subject, options, home, shard
+        self.subject, self.declared, self.options, self.shard = subject, declared, options, shard
         self.tried: list[Json] = []
         self.notes: list[str] = []
 
@@ -49,7 +49,6 @@ class Variants:
         return listed and name not in self.options.skip_variants
 
     def candidates(self) -> Iterator[tuple[str, int, list[variants.Candidate]]]:
-        case = self.subject.case
         operands = {n: self.subject.framework.get(t) for n, t in self.subject.operands.items()}
         rng = np.random.default_rng([self.subject.seed, 5])
         known = set(variants.NAMES)
@@ -59,7 +58,7 @@ class Variants:
                 self.notes.append(
                     f"no variant is called {name!r}; there are {', '.join(variants.NAMES)}"
                 )
-        yield from variants.derive(case.inputs, operands, rng, self.wanted)
+        yield from variants.derive(self.declared.inputs, operands, rng, self.wanted)
         for number, extra in enumerate(self.options.extra):
             specs = {
                 n: s if isinstance(s, InputSpec) else InputSpec.model_validate(_spec(s))
@@ -67,7 +66,7 @@ class Variants:
             }
             arrays = dict(operands)
             arrays.update({n: variants.draw(s, rng) for n, s in specs.items()})
-            full = {**case.inputs, **specs}
+            full = {**self.declared.inputs, **specs}
             yield f"extra{number}", 1, [variants.Candidate(f"extra{number}", arrays, full)]
 
     def run(self, settings: dict[str, Any]) -> None:
@@ -130,22 +129,22 @@ class Variants:
         self, subject: Subject, candidate: variants.Candidate, settings: dict[str, Any]
     ) -> tuple[list[Finding], bool]:
         """Its findings, and whether the op refuses these inputs in its backward."""
-        case = self.subject.case
+        op = self.subject.name
         try:
             done: Examination = examine(subject, seed=subject.seed, budget=BUDGET, **settings)
         except Exception as error:
             done = Examination()
-            if crash(error, case) is None:
+            if crash(error, name=op, is_op=True) is None:
                 raise  # gradcheck's own
             if not self.broadcasts(subject):
                 return [], True
             done.findings.append(
                 Finding(
                     code="bad_shape",
-                    op=case.op,
-                    message=f"{case.op} broadcasts its inputs and its backward cannot handle that: "
+                    op=op,
+                    message=f"{op} broadcasts its inputs and its backward cannot handle that: "
                     f"{type(error).__name__}: {' '.join(str(error).split())}",
-                    where=self.home,
+                    where=self.declared.home,
                     advice="sum the cotangent over the axes along which the input was repeated",
                 )
             )
@@ -153,12 +152,11 @@ class Variants:
 
     def told(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
         """Findings of a variant, with a case to paste."""
-        case = self.subject.case
-        name = f"{case.name}_{candidate.name}"
-        paste = variants.as_yaml(name, str(case.op), case.args, candidate.specs)
+        name = f"{self.declared.title}_{candidate.name}"
+        paste = variants.as_yaml(name, self.subject.name, self.subject.args, candidate.specs)
         shown = []
         for finding in findings:
-            finding = at_home(finding, self.home)
+            finding = at_home(finding, self.declared.home)
             shown.append(
                 dataclasses.replace(
                     finding,

@@ -73,7 +73,7 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
     scalar: the output must be a scalar loss (models). Returns the finding when it stops here.
     """
     keep_freed_memory()  # what follows makes and frees arrays by the thousand
-    where = subject.case.subject_name
+    where = subject.name
     notes: list[str] = []
     original = subject.state()
     for name, array in original.items():

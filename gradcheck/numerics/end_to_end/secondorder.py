@@ -25,7 +25,7 @@ def check_second_order(point: Point, rng: np.random.Generator) -> list[Finding]:
     assert isinstance(framework, SecondOrder)
     names = point.trainable
     vectors = {n: scale_of(point.values[n]) * signed(rng, point.values[n].shape) for n in names}
-    cotangent = None if subject.case.op is None else point.weights
+    cotangent = point.weights if subject.is_op else None
     analytic = framework.hessian_vector(
         subject.forward(), {n: subject.leaves[n] for n in names}, vectors, cotangent
     )

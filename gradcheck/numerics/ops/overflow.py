@@ -63,12 +63,12 @@ def _finding(subject: Subject, what: str, parameter: str | None, found: Lost) ->
     at = f" at {list(index)}" if index else ""
     return Finding(
         code="overflows",
-        op=subject.case.op,
+        op=subject.name,
         parameter=parameter,
         index=index,
         analytic=narrow,
         numeric=wide,
-        message=f"op {subject.case.op} overflows in float32: its {what} is {narrow:g}{at} where "
+        message=f"op {subject.name} overflows in float32: its {what} is {narrow:g}{at} where "
         f"float64 gives {wide:.6g}, which float32 could hold",
         advice="subtract the maximum before taking exponentials, or use logaddexp, expm1 and their "
         "kind, in the forward and in the pullback",
