@@ -41,11 +41,10 @@ STAGES = (
         "gradcheck.names.hookspecs",
         "gradcheck.yamlcases.implicit",
     ),
-    ("gradcheck.yamlcases", "gradcheck.names.registry", "gradcheck.together"),
+    ("gradcheck.yamlcases", "gradcheck.names.registry"),
     (
         "gradcheck.frameworks.protocol",
         "gradcheck.result",
-        "gradcheck.shards",
         "gradcheck.memory",
         "gradcheck.source.text",
     ),
@@ -144,6 +143,20 @@ def test_only_one_way_to_a_subject_knows_what_a_case_is():
         assert not wrong, f"{name} imports {wrong}"
     for name, path in [*modules("gradcheck/numerics"), ("gradcheck.crash", CRASH)]:
         assert "gradcheck.yamlcases.case.Case" not in imported(path, name), name
+
+
+def test_there_is_no_import_circle():
+    names = {name for name, path in modules("gradcheck") if path.name != "__init__.py"}
+    arrows = {
+        name: imported(path, name, lazily=False) & names
+        for name, path in modules("gradcheck")
+        if name in names
+    }
+    while leaves := [name for name, others in arrows.items() if not others & arrows.keys()]:
+        for name in leaves:
+            del arrows[name]
+    stuck = {name: sorted(others & arrows.keys()) for name, others in arrows.items()}
+    assert not stuck, f"these import one another in a circle, or import such: {stuck}"
 
 
 def test_nothing_private_of_pytest_is_imported():

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradcheck.api import arguments
-from gradcheck.checks.gradient.check import settings_of
 from gradcheck.crash import crash
 from gradcheck.frameworks.protocol import Framework, Output
 from gradcheck.numerics.examine import examine
@@ -77,25 +76,14 @@ def check_gradients(
     if not subject.leaves:
         raise ValueError(arguments.nothing_to_check(fn, inputs))
     try:
-        done = examine(
-            subject,
-            seed=seed,
-            budget=chosen.budget,
-            scalar=loss is not None,
-            **settings_of(chosen),
-        )
+        done = examine(subject, dataclasses.replace(chosen.settings(), scalar=loss is not None))
     except Exception as error:
         subject.forward()  # what `fn` itself raises is raised as it is
         finding = crash(error, name=subject.name, is_op=subject.is_op)
         if finding is None:
             raise  # gradcheck's own
         return Result(findings=(_backward_failed(finding),))
-    return Result(
-        findings=tuple(done.findings),
-        measurements=done.certificate.measurements(),
-        notes=tuple(done.notes),
-        figures=done.figures,
-    )
+    return done.result()
 
 
 def _backward_failed(crashed: Finding) -> Finding:

@@ -14,7 +14,7 @@ from gradcheck_plugins.transformer.gpt import GPT
 import tinytorch
 from gradcheck import check_gradients
 from gradcheck.frameworks.tinytorch import TinyTorch
-from gradcheck.numerics.examine import examine
+from gradcheck.numerics.examine import Settings, examine
 from gradcheck.probe.from_model import ModelSubject
 from gradcheck.result import Result
 from tinytorch import Tensor
@@ -65,7 +65,7 @@ def median_entry(name: str, seed: int) -> tuple[int, ...]:
         step=lambda made, batch, _: loss(made(*batch)),
         seed=seed,
     )
-    point = examine(subject, seed=seed, scalar=True).point
+    point = examine(subject, Settings(scalar=True)).point
     assert point is not None
     gradient = point.analytic[name]
     assert gradient is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,6 @@ from gradcheck.names.registry import Entry, Registry
 from gradcheck.probe.from_case import CaseSubject
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Result
-from gradcheck.shards import Shard
 from gradcheck.yamlcases.case import Case, InputSpec
 from tinytorch.op import OPS, Op
 
@@ -75,10 +73,5 @@ def check_model(
 
 
 def checked(make: Callable[[], Subject], **options: Any) -> Result:
-    """The gradient check of the subjects that `make` makes. Its shards travel as text."""
-    check = Gradient()
-    wanted = GradientOptions(**options)
-    if wanted.shards == 1:
-        return check.run(make(), wanted)
-    parts = [check.run_shard(make(), wanted, shard) for shard in Shard.all(wanted.shards)]
-    return check.merge([json.loads(json.dumps(part, allow_nan=False)) for part in parts], wanted)
+    """The gradient check of the subject that `make` makes."""
+    return Gradient().run(make(), GradientOptions(**options))

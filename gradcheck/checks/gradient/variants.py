@@ -15,33 +15,38 @@ from gradcheck.numerics.examine import examine
 from gradcheck.numerics.inputs import variants
 from gradcheck.numerics.ops.overflow import overflow
 from gradcheck.numerics.telling.blame import at_home
-from gradcheck.numerics.telling.merge import Examination
+from gradcheck.numerics.telling.conclude import Examination
 from gradcheck.probe.subject import Declared, Subject
-from gradcheck.result import Finding, Json
-from gradcheck.shards import Dealer, Shard
+from gradcheck.result import Finding
 from gradcheck.yamlcases.case import InputSpec
 
 BUDGET = 2e7
 """Budget of one derived input: small, for there are many."""
-SMALL = 1000
-"""Entries from which on the size of an input tells what its check costs."""
 ENOUGH = 3
 """Findings after which no more inputs are tried."""
 
 
 class Variants:
-    """The derived and extra inputs of an op case, those that are dealt to one shard.
+    """The derived and extra inputs of an op case.
 
-    tried: what became of each, in plain values. order: its place among all. kind: the name of what
-    it derives from, None when the op refuses it. dropped: refused, be it in the backward.
+    kinds: how many inputs of each kind the op takes. dropped: how
+    many it refuses, in the forward or in the backward.
     """
 
-    def __init__(
-        self, subject: Subject, declared: Declared, options: GradientOptions, shard: Shard
-    ) -> None:
-        self.subject, self.declared, self.options, self.shard = subject, declared, options, shard
-        self.tried: list[Json] = []
+    def __init__(self, subject: Subject, declared: Declared, options: GradientOptions) -> None:
+        self.subject, self.declared, self.options = subject, declared, options
+        self.settings = dataclasses.replace(options.settings(), budget=BUDGET)
+        self.findings: list[Finding] = []
         self.notes: list[str] = []
+        self.kinds: dict[str, int] = {}
+        self.dropped = 0
+
+    def measurements(self) -> dict[str, Any]:
+        return {
+            "variants": sum(self.kinds.values()),
+            "variant_kinds": self.kinds,
+            "variants_dropped": self.dropped,
+        }
 
     def wanted(self, name: str) -> bool:
         chosen = self.options.variants
@@ -69,35 +74,25 @@ class Variants:
             full = {**self.declared.inputs, **specs}
             yield f"extra{number}", 1, [variants.Candidate(f"extra{number}", arrays, full)]
 
-    def run(self, settings: dict[str, Any]) -> None:
-        dealer = Dealer(self.shard)
-        order = found = 0
+    def run(self) -> None:
         for name, keep, candidates in self.candidates():
             kept = 0
             for candidate in candidates:
                 if kept == keep:
                     break
-                order += 1
                 subject = self.accepted(candidate)
                 if subject is None:
-                    if self.shard.last:  # counted once
-                        self._tell(order, None, True, [])
+                    self.dropped += 1
                     continue
                 kept += 1
-                size = sum(a.size for a in candidate.arrays.values())
-                if not dealer.mine(size + SMALL):
-                    continue
-                findings, dropped = self.examine(subject, candidate, settings)
+                self.kinds[name] = self.kinds.get(name, 0) + 1
+                findings, dropped = self.examine(subject, candidate)
+                self.dropped += dropped
                 if name == "huge" and not findings:
-                    findings = self.told(overflow(subject, candidate.arrays), candidate)
-                self._tell(order, name, dropped, findings)
-                found += len(findings)
-                if found >= ENOUGH:
+                    findings = self.worded(overflow(subject, candidate.arrays), candidate)
+                self.findings += findings
+                if len(self.findings) >= ENOUGH:
                     return
-
-    def _tell(self, order: int, kind: str | None, dropped: bool, findings: list[Finding]) -> None:
-        told = [f.to_json() for f in findings]
-        self.tried.append({"order": order, "kind": kind, "dropped": dropped, "findings": told})
 
     def accepted(self, candidate: variants.Candidate) -> Subject | None:
         """The subject at these inputs, or None where the op refuses them."""
@@ -126,12 +121,12 @@ class Variants:
         )
 
     def examine(
-        self, subject: Subject, candidate: variants.Candidate, settings: dict[str, Any]
+        self, subject: Subject, candidate: variants.Candidate
     ) -> tuple[list[Finding], bool]:
         """Its findings, and whether the op refuses these inputs in its backward."""
         op = self.subject.name
         try:
-            done: Examination = examine(subject, seed=subject.seed, budget=BUDGET, **settings)
+            done = examine(subject, self.settings)
         except Exception as error:
             done = Examination()
             if crash(error, name=op, is_op=True) is None:
@@ -148,9 +143,9 @@ class Variants:
                     advice="sum the cotangent over the axes along which the input was repeated",
                 )
             )
-        return self.told(done.findings[:1], candidate), False
+        return self.worded(done.findings[:1], candidate), False
 
-    def told(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
+    def worded(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
         """Findings of a variant, with a case to paste."""
         name = f"{self.declared.title}_{candidate.name}"
         paste = variants.as_yaml(name, self.subject.name, self.subject.args, candidate.specs)
@@ -166,27 +161,6 @@ class Variants:
                 )
             )
         return shown
-
-
-def counted_variants(tried: list[Json]) -> tuple[list[Finding], dict[str, Any]]:
-    """Findings and measurements of the derived inputs of all shards, up to the last one that the
-    check would have looked at, had it not been divided."""
-    findings: list[Finding] = []
-    kinds: dict[str, int] = {}
-    dropped = 0
-    for told in sorted(tried, key=lambda t: t["order"]):
-        if len(findings) >= ENOUGH:
-            break
-        if told["kind"] is not None:
-            kinds[told["kind"]] = kinds.get(told["kind"], 0) + 1
-        dropped += told["dropped"]
-        findings += [Finding.from_json(f) for f in told["findings"]]
-    measured = {
-        "variants": sum(kinds.values()),
-        "variant_kinds": kinds,
-        "variants_dropped": dropped,
-    }
-    return findings, measured
 
 
 def _spec(value: Any) -> Any:
