@@ -1,4 +1,4 @@
-"""An exception out of user code (model, op, data, step) as a finding, with the user's line."""
+"""An exception from user code (model, op, data, step) becomes a finding with the user's line."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 
 from gradcheck.names import bundled
 from gradcheck.result import Finding
-from gradcheck.source.shorten import short_path
-from gradcheck.yamlcases.case import Case
+from gradcheck.source.line import Line
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _NOBODYS = (
@@ -30,8 +29,13 @@ _CALLED_HERE = re.compile(r" \([^()]*gradcheck[^()]*calling\.py:\d+\)")
 """The place of an op's call, where gradcheck itself made it."""
 
 
-def crash(error: Exception, case: Case) -> Finding | None:
-    """A finding for an exception from outside gradcheck; None when it is gradcheck's own."""
+def crash(
+    error: Exception, *, name: str, is_op: bool, declared: str | None = None
+) -> Finding | None:
+    """A finding for an exception from outside gradcheck; None when it is gradcheck's own.
+
+    name, is_op: the op or model that was being probed. declared: 'file:line' of its case.
+    """
     outside = _frames(error)
     package = type(error).__module__.partition(".")[0]
     deliberate = package == "gradcheck" or (
@@ -42,29 +46,29 @@ def crash(error: Exception, case: Case) -> Finding | None:
     message = " ".join(str(error).split()) or type(error).__name__
     message = _OUR_LINE.sub("", _CALLED_HERE.sub("", message))
     if not type(error).__module__.startswith("gradcheck."):
-        message = f"{case.subject_name} raised {type(error).__name__}: {message}"
+        message = f"{name} raised {type(error).__name__}: {message}"
     user = _users(error)
     backward = type(error).__name__ == "PullbackError"
-    if user is None and not backward and case.place.file:
+    if user is None and not backward and declared is not None:
         # no line of the user's is to blame but those of the case
         return Finding(
             code="crashed",
             message=message,
-            where=f"{case.place.file}:{case.place.line}",
-            advice="correct the case; nothing can be checked before it runs",
+            where=declared,
+            advice="correct the case; nothing can be checked until it runs",
         )
     if user is None and outside and not deliberate:
         user = outside[-1]
-    at = f"{short_path(user.filename)}:{user.lineno}" if user else None
+    at = str(Line(user.filename, user.lineno or 0)) if user else None
     return Finding(
         code="crashed",
         message=message,
         where=at,
         lines=(f"at {at}   {user.line}",) if user else (),
-        op=case.op,
+        op=name if is_op else None,
         advice="return one cotangent for each input, of the shape of that input"
         if backward
-        else "make the case run on its own first; nothing can be checked before it does",
+        else "make the case run on its own first; nothing can be checked until it does",
     )
 
 
@@ -76,7 +80,7 @@ def where_now(frame: FrameType) -> str | None:
         if os.path.abspath(file) == os.path.join(_HERE, "engine.py"):
             return None
         if not (_nobodys(file) or "site-packages" in file or _bundled(file)):
-            return f"{short_path(file)}:{current.f_lineno}"
+            return str(Line.of_frame(current))
         current = current.f_back
     return None
 

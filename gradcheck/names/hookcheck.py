@@ -10,7 +10,8 @@ import pluggy
 
 from gradcheck import API_VERSION
 from gradcheck.names import hookspecs
-from gradcheck.source.provenance import line_matching, shown, where_of
+from gradcheck.source.line import Line
+from gradcheck.source.where import line_matching, where_of
 
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
@@ -83,7 +84,7 @@ def api_problem(plugin: Any, file: str | None) -> tuple[str, str] | None:
     place = where_of(plugin)
     if file is not None:
         line = line_matching(file, r"gradcheck_api\b") or 1
-        place = f"{shown(file)}:{line}"
+        place = str(Line(file, line))
     if not isinstance(asked, int) or isinstance(asked, bool):
         return place, (
             f"gradcheck_api must be a whole number, got {asked!r}; write "

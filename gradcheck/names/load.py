@@ -25,7 +25,8 @@ from gradcheck.names import bundled, hookspecs
 from gradcheck.names.contributions import problem_with
 from gradcheck.names.hookcheck import Manager, api_problem
 from gradcheck.names.registry import KINDS, SHARED, Entry, PluginInfo, Registry
-from gradcheck.source.provenance import UNKNOWN, shown, where_of, where_of_frame, where_raised
+from gradcheck.source.line import short_path
+from gradcheck.source.where import UNKNOWN, where_of, where_of_frame, where_raised
 
 ENTRY_POINT_GROUP = "gradcheck"
 TINYTORCH_GROUP = "gradcheck.tinytorch"
@@ -120,7 +121,7 @@ class _Loader:
         try:
             module = import_file(path)
         except FAILURES as error:
-            self.note(name, "folder", shown(path))
+            self.note(name, "folder", short_path(path))
             self.registry.fail(name, where_raised(error, path), _import_problem(error))
             return
         self.add(name, module, "folder")
@@ -136,7 +137,7 @@ class _Loader:
             if path in self.seen:
                 return
             self.seen[path] = name
-        source = shown(file) if file is not None else where_of(plugin)
+        source = short_path(file) if file is not None else where_of(plugin)
         taken = self.registry.plugins.get(name)
         if taken is not None:
             self.registry.failures.append(

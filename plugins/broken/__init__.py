@@ -9,13 +9,30 @@ from gradcheck.names.hookspecs import Register
 
 gradcheck_api = 1
 
+OPS = (
+    "tanh_sign",
+    "square_without_two",
+    "sin_scaled",
+    "relu_of_cotangent",
+    "softmax_wrong_axis",
+    "layer_norm_without_variance",
+    "layer_norm_eps_outside",
+    "matmul_untransposed",
+    "embedding_assigns",
+    "max_to_every_tie",
+    "exp_changes_cotangent",
+)
+"""Of the catalogue of wrong ops, those that have a case."""
+
 
 @hookimpl
 def gradcheck_ops(register: Register) -> None:
-    from . import ops
+    from gradcheck.plugins._faults import wrong_ops
 
-    for name in ops.NAMES:
-        register(f"broken_{name}", getattr(ops, name))
+    from tinytorch.op import Op
+
+    for name in OPS:
+        register(f"broken_{name}", Op(getattr(wrong_ops, name), f"broken_{name}"))
 
 
 @hookimpl

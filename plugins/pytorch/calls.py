@@ -10,8 +10,9 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.source.line import Line
 
-from .cuts import Line, tensors_in, user_line
+from .cuts import tensors_in, user_line
 
 NAMES = {
     "__matmul__": "matmul",

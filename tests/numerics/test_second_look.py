@@ -8,7 +8,8 @@ import pytest
 from gradcheck import check_gradients
 from gradcheck.frameworks.protocol import Precision
 from gradcheck.frameworks.tinytorch import TinyTorch
-from tests.support.numerics import check_op, codes
+from tests.support.numerics import check_op
+from tests.support.results import codes
 from tinytorch import Tensor
 from tinytorch.op import OPS, op
 

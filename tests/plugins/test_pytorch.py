@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.support.results import codes
+
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
@@ -156,10 +158,6 @@ def run(kit, model, checks="[graph, gradient, overfit, updates]"):
     return kit.run_case(DIGITS.format(model=model, checks=checks))
 
 
-def codes(result):
-    return [finding.code for finding in result.findings]
-
-
 @pytest.mark.parametrize("model", ["Two", "Norm"])
 def test_a_right_model_passes(kit, model):
     checks = "[graph, gradient, overfit, updates, init, determinism, batch_independence]"
@@ -227,6 +225,12 @@ def test_a_cut_is_traced_to_its_line(kit, model, line):
         lines = file.read().splitlines()
     number = int(finding.where.rpartition(":")[2])
     assert lines[number - 1].strip() == line
+
+
+def test_a_cut_by_no_grad_names_the_first_operation_without_a_graph(kit):
+    (finding,) = run(kit, "NoGrad", "[graph]")["graph"].findings
+    assert finding.op == "tanh"
+    assert f"first operation without a graph: tanh at {finding.where}" in finding.lines[1]
 
 
 def test_a_module_in_a_plain_list_is_missed_by_parameters(kit):
