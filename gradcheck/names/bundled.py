@@ -10,7 +10,7 @@ import importlib.machinery
 import importlib.util
 from pathlib import Path
 
-from gradcheck.source.provenance import shown
+from gradcheck.source.line import short_path
 
 NAME = "tinytorch"
 MARKER = '__distribution__ = "gradcheck-tinytorch"'
@@ -33,7 +33,7 @@ def why_not() -> str | None:
     init = _init_file(spec)
     if init is not None and _is_ours(init):
         return None
-    place = shown(init) if init is not None else "somewhere else"
+    place = short_path(init) if init is not None else "somewhere else"
     return (
         f"the bundled framework is not in use, since `import {NAME}` gives another package "
         f"({place})"
