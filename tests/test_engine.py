@@ -7,8 +7,8 @@ from typing import Any
 from gradcheck.checks.gradient.check import Gradient
 from gradcheck.engine import check, run_check
 from gradcheck.names.registry import Entry, Registry
-from gradcheck.yamlcases.case import Case
-from tests.support.numerics import registry, spec
+from gradcheck.yamlcases.case import Case, InputSpec
+from tests.support.numerics import registry
 from tinytorch.op import Op
 
 
@@ -42,7 +42,7 @@ def made(op: Any) -> Registry:
 
 
 def case(**checks: Any) -> Case:
-    return Case(name="case", op="op", inputs={"x": spec((2, 3))}, checks=checks)
+    return Case(name="case", op="op", inputs={"x": InputSpec(shape=(2, 3))}, checks=checks)
 
 
 def test_every_check_of_a_case_by_name() -> None:
