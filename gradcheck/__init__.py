@@ -11,7 +11,7 @@ from typing import Any
 import pluggy
 
 hookimpl = pluggy.HookimplMarker("gradcheck")
-"""Marks a function of a plugin as the implementation of a gradcheck hook (see `hookspecs`)."""
+"""Marks a function of a plugin as the implementation of a gradcheck hook (see `Register`)."""
 
 API_VERSION = 1
 """The number of the plugin API. A plugin may set `gradcheck_api = 1`."""
@@ -20,6 +20,7 @@ _LAZY = {
     "Finding": "gradcheck.result",
     "Result": "gradcheck.result",
     "Subject": "gradcheck.probe.subject",
+    "Register": "gradcheck.names.register",
     "Options": "gradcheck.checks.base",
     "Shards": "gradcheck.checks.base",
     "check": "gradcheck.engine",

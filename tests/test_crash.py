@@ -46,21 +46,12 @@ PLUGIN = """
             return {}["no such key"]
 
     @hookimpl
-    def gradcheck_models(register):
-        register("wrong", Wrong)
-        register("shapes", Shapes)
-
-    @hookimpl
-    def gradcheck_ops(register):
-        register("inside_numpy", inside_numpy)
-
-    @hookimpl
-    def gradcheck_steps(register):
-        register("gives_up", step)
-
-    @hookimpl
-    def gradcheck_datasets(register):
-        register("no_data", Data)
+    def gradcheck_register(register):
+        register.model("wrong", Wrong)
+        register.model("shapes", Shapes)
+        register.op("inside_numpy", inside_numpy)
+        register.step("gives_up", step)
+        register.dataset("no_data", Data)
 """
 
 MODEL = "{{model: {}, data: {{name: {}, batch: 4}}, loss: cross_entropy{}, checks: [graph]}}"

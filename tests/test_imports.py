@@ -23,8 +23,7 @@ STAGES = (
     ),
     (
         "gradcheck.names.load",
-        "gradcheck.names.contributions",
-        "gradcheck.names.hookcheck",
+        "gradcheck.names.hook",
         "gradcheck.names.builtin",
     ),
     ("gradcheck.engine",),
@@ -36,7 +35,8 @@ STAGES = (
     ("gradcheck.report",),
     (
         "gradcheck.names.builtin_tinytorch",
-        "gradcheck.names.hookspecs",
+        "gradcheck.names.register",
+        "gradcheck.names.validate",
         "gradcheck.yamlcases.implicit",
     ),
     ("gradcheck.yamlcases", "gradcheck.names.registry", "gradcheck.together"),

@@ -32,11 +32,13 @@ class UserProject:
     def write(self, body: str, **registered: str) -> None:
         """`models="net: Net"` registers Net as model net; likewise steps, datasets, losses ..."""
         self.source = HEAD + textwrap.dedent(body)
-        for kind, pairs in registered.items():
-            self.source += f"\n\n@hookimpl\ndef gradcheck_{kind}(register):\n"
+        if registered:
+            self.source += "\n\n@hookimpl\ndef gradcheck_register(register):\n"
+        for kinds, pairs in registered.items():
+            kind = "loss" if kinds == "losses" else kinds.removesuffix("s")
             for pair in pairs.split(";"):
                 name, _, value = pair.partition(":")
-                self.source += f"    register({name.strip()!r}, {value.strip()})\n"
+                self.source += f"    register.{kind}({name.strip()!r}, {value.strip()})\n"
         file = self.path / "plugins" / "train.py"
         file.parent.mkdir(exist_ok=True)
         file.write_text(self.source, encoding="utf-8")

@@ -300,7 +300,7 @@ def train(model, batch, loss, optimizer):
         models="net: Net",
         steps="mine: step, train=train",
     )
-    # `register('mine', step, train=train)`: the pair above is (name, the rest of the arguments)
+    # register.step('mine', step, train=train): above is the name, then the other arguments
     in_order(
         user.run("[updates]", step="mine"),
         "the second step from the same state and the same batch has twice the gradient of the "

@@ -19,8 +19,8 @@ def cli_wrong(x):
     return np.sin(x), lambda g: g * np.cos(x) * 1.001
 
 @hookimpl
-def gradcheck_ops(register):
-    register("cli_wrong", cli_wrong)
+def gradcheck_register(register):
+    register.op("cli_wrong", cli_wrong)
 """
 
 CASES = """

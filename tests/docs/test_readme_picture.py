@@ -32,8 +32,8 @@ class MyMLP(nn.Module):
 
 
 @hookimpl
-def gradcheck_models(register):
-    register("my_mlp", MyMLP)
+def gradcheck_register(register):
+    register.model("my_mlp", MyMLP)
 '''
 
 CASES = """schema: 1

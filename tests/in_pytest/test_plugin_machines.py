@@ -50,14 +50,10 @@ class Rebuilds(nn.Module):
 
 
 @hookimpl
-def gradcheck_ops(register):
-    register("half", half)
-    register("stumbles", stumbles)
-
-
-@hookimpl
-def gradcheck_models(register):
-    register("rebuilds", Rebuilds)
+def gradcheck_register(register):
+    register.op("half", half)
+    register.op("stumbles", stumbles)
+    register.model("rebuilds", Rebuilds)
 """
 
 CASES = """

@@ -77,8 +77,8 @@ class Split:
 
 
 @hookimpl
-def gradcheck_checks(register):
-    register("split", Split())
+def gradcheck_register(register):
+    register.check("split", Split())
 '''
 
 

@@ -1,21 +1,24 @@
 """What a broken plugin is told: one line, with the file and line to go to. Nothing else breaks."""
 
+import re
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from gradcheck import Register
 from gradcheck.names import load as plugins
 from gradcheck.names.registry import UnknownName
 
 HEAD = "from gradcheck import hookimpl\n"
+HOOK = HEAD + "@hookimpl\ndef gradcheck_register(register):\n"
 
 GOOD = (
     HEAD
     + """
 @hookimpl
-def gradcheck_models(register):
-    register("good", lambda: None)
+def gradcheck_register(register):
+    register.model("good", lambda: None)
 """
 )
 
@@ -28,93 +31,120 @@ BAD = {
     "error_at_import": (
         "limit = 1\nshare = limit / 0\n",
         "plugin bad (plugins/bad.py:2): could not be imported: ZeroDivisionError: division by "
-        "zero; mend this line and run again",
+        "zero; fix this line and run again",
     ),
     "syntax_error": (
-        "def gradcheck_ops(register)\n    pass\n",
+        "def gradcheck_register(register)\n    pass\n",
         "plugin bad (plugins/bad.py:1): could not be imported: SyntaxError: expected ':' "
-        "(bad.py, line 1); mend this line and run again",
+        "(bad.py, line 1); fix this line and run again",
     ),
     "misspelt_hook": (
-        HEAD + "@hookimpl\ndef gradcheck_model(register):\n    pass\n",
-        "plugin bad (plugins/bad.py:2): there is no hook 'gradcheck_model'; did you mean "
-        "'gradcheck_models'?",
+        HEAD + "@hookimpl\ndef gradcheck_registers(register):\n    pass\n",
+        "plugin bad (plugins/bad.py:2): there is no hook 'gradcheck_registers'; did you mean "
+        "'gradcheck_register'?",
+    ),
+    "marked_function_of_another_name": (
+        HEAD + "@hookimpl\ndef my_models(register):\n    pass\n",
+        "plugin bad (plugins/bad.py:2): there is no hook 'my_models'; did you mean "
+        "'gradcheck_register'?",
+    ),
+    "former_hook": (
+        HEAD + "@hookimpl\ndef gradcheck_ops(register):\n    register('o', abs)\n",
+        "plugin bad (plugins/bad.py:2): gradcheck_ops is not called any more; write one def "
+        "gradcheck_register(register) that calls register.op(name, ...)",
+    ),
+    "former_hooks": (
+        HEAD
+        + "@hookimpl\ndef gradcheck_steps(register):\n    pass\n\n"
+        + "@hookimpl\ndef gradcheck_losses(register):\n    pass\n",
+        "plugin bad (plugins/bad.py:6): gradcheck_losses and gradcheck_steps are not called any "
+        "more; write one def gradcheck_register(register) that calls register.loss(name, ...), "
+        "register.step(name, ...)",
     ),
     "hook_without_mark": (
-        "def gradcheck_models(register):\n    pass\n",
-        "plugin bad (plugins/bad.py:1): gradcheck_models is not marked, so nothing calls it; put "
-        "@hookimpl above it (from gradcheck import hookimpl)",
+        "def gradcheck_register(register):\n    pass\n",
+        "plugin bad (plugins/bad.py:1): gradcheck_register is not marked, so nothing calls it; "
+        "put @hookimpl above it (from gradcheck import hookimpl)",
     ),
     "wrong_signature": (
-        HEAD + "@hookimpl\ndef gradcheck_models(registry, config):\n    pass\n",
-        "plugin bad (plugins/bad.py:2): gradcheck_models(registry, config) has the wrong "
-        "signature; write def gradcheck_models(register): ...",
+        HEAD + "@hookimpl\ndef gradcheck_register(registry, config):\n    pass\n",
+        "plugin bad (plugins/bad.py:2): gradcheck_register(registry, config) has the wrong "
+        "signature; write def gradcheck_register(register): ...",
     ),
     "hook_that_yields": (
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    yield 'm', object\n",
-        "plugin bad (plugins/bad.py:2): gradcheck_models is a generator; make it a plain function "
-        "that calls register(name, value)",
+        HOOK + "    yield 'm', object\n",
+        "plugin bad (plugins/bad.py:2): gradcheck_register is a generator; make it a plain "
+        "function that calls register.model(...)",
     ),
     "hook_that_raises": (
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    register('m', MyModel)\n",
-        "plugin bad (plugins/bad.py:4): gradcheck_models raised NameError: name 'MyModel' is not "
-        "defined; mend this line, what the hook registered before it is kept",
+        HOOK + "    register.model('m', MyModel)\n",
+        "plugin bad (plugins/bad.py:4): gradcheck_register raised NameError: name 'MyModel' is not "
+        "defined; fix this line; what the hook registered before it is kept",
     ),
     "instance_instead_of_factory": (
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    register('m', 17)\n",
+        HOOK + "    register.model('m', 17)\n",
         "plugin bad (plugins/bad.py:4): model 'm' is not registered: a model is made by a class or "
         "function, got int; register the class or function that makes one",
     ),
     "model_instead_of_its_class": (
-        HEAD
-        + "@hookimpl\ndef gradcheck_models(register):\n    from tinytorch import nn\n"
-        + "    register('m', nn.Linear(2, 2))\n",
+        HOOK + "    from tinytorch import nn\n    register.model('m', nn.Linear(2, 2))\n",
         "plugin bad (plugins/bad.py:5): model 'm' is not registered: a model is made by a class or "
         "function, got Linear; register the class or function that makes one",
     ),
     "script_that_exits": (
         "import sys\nsys.exit(3)\n",
-        "plugin bad (plugins/bad.py:2): could not be imported: SystemExit: 3; mend this line and "
+        "plugin bad (plugins/bad.py:2): could not be imported: SystemExit: 3; fix this line and "
         "run again",
     ),
     "check_class_instead_of_object": (
         HEAD
-        + "class C:\n    pass\n\n@hookimpl\ndef gradcheck_checks(register):\n"
-        + "    register('c', C)\n",
+        + "class C:\n    pass\n\n@hookimpl\ndef gradcheck_register(register):\n"
+        + "    register.check('c', C)\n",
         "plugin bad (plugins/bad.py:7): check 'c' is not registered: a check is an object, got the "
         "class C; register C()",
     ),
     "check_without_run": (
         HEAD
-        + "class C:\n    name = 'c'\n\n@hookimpl\ndef gradcheck_checks(register):\n"
-        + "    register('c', C())\n",
+        + "class C:\n    name = 'c'\n\n@hookimpl\ndef gradcheck_register(register):\n"
+        + "    register.check('c', C())\n",
         "plugin bad (plugins/bad.py:7): check 'c' is not registered: the check has no method run "
         "and no applies; see docs on writing a check",
     ),
     "loss_of_one_argument": (
-        HEAD + "@hookimpl\ndef gradcheck_losses(register):\n    register('l', lambda x: x)\n",
+        HOOK + "    register.loss('l', lambda x: x)\n",
         "plugin bad (plugins/bad.py:4): loss 'l' is not registered: a loss is called as "
         "loss(output, target); l does not take two arguments",
     ),
     "sample_inputs_that_are_none": (
-        HEAD + "@hookimpl\ndef gradcheck_ops(register):\n    register('o', abs, inputs={'x': 3})\n",
+        HOOK + "    register.op('o', abs, inputs={'x': 3})\n",
         "plugin bad (plugins/bad.py:4): op 'o' is not registered: input 'x' must be a shape such "
         "as [2, 3] or a dict such as {'shape': [2, 3], 'low': 0.5}, got 3",
     ),
     "unknown_argument": (
-        HEAD + "@hookimpl\ndef gradcheck_ops(register):\n    register('o', abs, input={'x': []})\n",
-        "plugin bad (plugins/bad.py:4): op 'o' is not registered: register() of an op has no "
-        "argument 'input'; did you mean 'inputs'?",
+        HOOK + "    register.op('o', abs, input={'x': []})\n",
+        "plugin bad (plugins/bad.py:4): gradcheck_register raised TypeError: Register.op() got an "
+        "unexpected keyword argument 'input'; fix this line; what the hook registered before it "
+        "is kept",
+    ),
+    "name_that_is_not_text": (
+        HOOK + "    register.op(abs, 'o')\n",
+        "plugin bad (plugins/bad.py:4): op <built-in function abs> is not registered: the name "
+        "must be text, got builtin_function_or_method; call register.op('name', ...)",
+    ),
+    "framework_that_is_not_a_name": (
+        HOOK + "    register.op('o', abs, framework=abs)\n",
+        "plugin bad (plugins/bad.py:4): op 'o' is not registered: framework must be a registered "
+        "name, got builtin_function_or_method",
     ),
     "name_that_is_no_id": (
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    register('my model', abs)\n",
+        HOOK + "    register.model('my model', abs)\n",
         "plugin bad (plugins/bad.py:4): model name 'my model' can only have letters, digits, '_', "
         "'.' and '-': it becomes part of test ids",
     ),
     "name_that_is_taken": (
-        HEAD + "\n\n@hookimpl\ndef gradcheck_checks(register):\n"
-        "    from gradcheck.checks.graph.check import Graph\n    register('graph', Graph())\n",
-        "plugin bad (plugins/bad.py:7): check 'graph' (gradcheck/checks/graph/check.py) is already "
+        HOOK + "    from gradcheck.checks.graph.check import Graph\n"
+        "    register.check('graph', Graph())\n",
+        "plugin bad (plugins/bad.py:5): check 'graph' (gradcheck/checks/graph/check.py) is already "
         "registered by plugin builtin (gradcheck/checks/graph/check.py); choose another name",
     ),
     "newer_api": (
@@ -133,9 +163,9 @@ BAD = {
         "gradcheck_api = 1",
     ),
     "fault_without_check": (
-        HEAD + "@hookimpl\ndef gradcheck_faults(register):\n    register('f', abs)\n",
-        "plugin bad (plugins/bad.py:4): fault 'f' is not registered: a fault names the check that "
-        "must fail and its finding; add check='...' to register()",
+        HOOK + "    register.fault('f', abs, check=None, finding='wrong_gradient')\n",
+        "plugin bad (plugins/bad.py:4): fault 'f' is not registered: check must be the name of a "
+        "check, got NoneType",
     ),
 }
 
@@ -150,8 +180,6 @@ def folder(tmp_path, monkeypatch):
 
 def without_checkout(sentence: str) -> str:
     """`sentence` with the places of gradcheck's own files without folder and line."""
-    import re
-
     root = re.escape(str(Path(plugins.__file__).parents[2]))
     return re.sub(rf"{root}/([\w/.]+):\d+", r"\1", sentence)
 
@@ -161,8 +189,10 @@ def test_a_bad_plugin_is_told_in_one_line(folder, name):
     text, expected = BAD[name]
     (folder / "bad.py").write_text(text)
     registry = plugins.load([Path("plugins")], entry_points=False)
-    assert [without_checkout(f) for f in registry.failures] == [expected]
-    assert "\n" not in registry.failures[0]
+    (failure,) = registry.failures
+    # Newer versions of Python add a suggestion to their TypeError.
+    assert without_checkout(failure).replace(". Did you mean 'inputs'?", "") == expected
+    assert "\n" not in failure
     # Everything else is there.
     assert registry.get("model", "good", "tinytorch").plugin == "good"
     assert "graph" in registry.names("check")
@@ -182,9 +212,9 @@ def test_a_bad_registration_leaves_the_others_of_its_hook(folder):
         + textwrap.dedent(
             """
             @hookimpl
-            def gradcheck_models(register):
-                register("first", 3)
-                register("second", object)
+            def gradcheck_register(register):
+                register.model("first", 3)
+                register.model("second", object)
             """
         )
     )
@@ -195,13 +225,11 @@ def test_a_bad_registration_leaves_the_others_of_its_hook(folder):
 
 def test_a_missing_file_of_a_package_is_placed_at_the_import(folder):
     (folder / "pack").mkdir()
-    (folder / "pack" / "__init__.py").write_text(
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    from . import parts\n"
-    )
+    (folder / "pack" / "__init__.py").write_text(HOOK + "    from . import parts\n")
     (folder / "pack" / "parts.py").write_text("\n\nvalue = undefined\n")
     registry = plugins.load([Path("plugins")], entry_points=False)
     (failure,) = registry.failures
-    assert failure.startswith("plugin pack (plugins/pack/parts.py:3): gradcheck_models raised")
+    assert failure.startswith("plugin pack (plugins/pack/parts.py:3): gradcheck_register raised")
 
 
 def test_strict_raises_with_every_sentence(folder):
@@ -213,15 +241,6 @@ def test_strict_raises_with_every_sentence(folder):
     assert [line.partition(" (")[0] for line in lines] == ["plugin bad", "plugin worse"]
 
 
-@pytest.mark.parametrize("extra", [{"framework": "tinytorch"}, {"where": 3}])
-def test_what_belongs_to_no_framework_takes_none(folder, extra):
-    registry = plugins.load(entry_points=False)
-    plugins.registrar(registry, "dataset", "conftest")("d", object, **extra)
-    (failure,) = registry.failures
-    assert failure.startswith("plugin conftest (")
-    assert f"{next(iter(extra))!r}" in failure or "belongs to no framework" in failure
-
-
 @pytest.mark.parametrize(
     ("factory", "says"),
     [
@@ -231,6 +250,6 @@ def test_what_belongs_to_no_framework_takes_none(folder, extra):
 )
 def test_a_framework_that_is_none_is_told_when_it_is_needed(factory, says):
     registry = plugins.load(entry_points=False)
-    plugins.registrar(registry, "framework", "mine")("odd", factory)
+    Register(registry, "mine").framework("odd", factory)
     with pytest.raises(UnknownName, match=says):
         registry.framework("odd")
