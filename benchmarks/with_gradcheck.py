@@ -26,7 +26,7 @@ from gradcheck.numerics.examine import examine
 from gradcheck.probe.subject import Subject
 from gradcheck.yamlcases import load as casefile
 from gradcheck.yamlcases.case import Case, InputSpec
-from tinytorch.op import OPS, Op
+from tinytorch import OPS, Op
 from tinytorch.tensor import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent

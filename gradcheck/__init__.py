@@ -1,38 +1,101 @@
 """gradcheck: finds wrong gradients, cut graphs and training loops that cannot learn.
 
-Importing this package imports neither numpy, yaml nor pydantic: an installed but unused pytest
-plugin must cost nothing. The names below are loaded when they are first asked for.
+The names below are the public interface. Importing this package imports neither numpy, yaml nor
+pydantic: an installed but unused pytest plugin must cost nothing. So a name is loaded when it is
+first asked for.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+if TYPE_CHECKING:
+    from gradcheck.api.functions import check_gradients
+    from gradcheck.checks.base import Check, Options, Shards
+    from gradcheck.engine import check
+    from gradcheck.frameworks.calling import call_op
+    from gradcheck.frameworks.protocol import Array, Cut, Framework, OpCall, Precision
+    from gradcheck.frameworks.walk import walk_leaves
+    from gradcheck.names.register import Register
+    from gradcheck.probe.batches import Batch, collate
+    from gradcheck.probe.subject import Subject
+    from gradcheck.result import Finding, Result
+    from gradcheck.shards import Shard
+    from gradcheck.source.shorten import defined_at, short_path
+    from gradcheck.source.sourcetext import name_in, target_of, text_of
+    from gradcheck.yamlcases.case import Case
+
 hookimpl = pluggy.HookimplMarker("gradcheck")
-"""Marks a function of a plugin as the implementation of a gradcheck hook (see `Register`)."""
+"""Marks a plugin's function `gradcheck_register(register)` as its hook (see `Register`)."""
 
 API_VERSION = 1
 """The number of the plugin API. A plugin may set `gradcheck_api = 1`."""
 
-_LAZY = {
-    "Finding": "gradcheck.result",
-    "Result": "gradcheck.result",
-    "Subject": "gradcheck.probe.subject",
-    "Register": "gradcheck.names.register",
-    "Options": "gradcheck.checks.base",
-    "Shards": "gradcheck.checks.base",
-    "check": "gradcheck.engine",
-    "check_gradients": "gradcheck.api.functions",
-}
+__all__ = [
+    "API_VERSION",
+    "Array",
+    "Batch",
+    "Case",
+    "Check",
+    "Cut",
+    "Finding",
+    "Framework",
+    "OpCall",
+    "Options",
+    "Precision",
+    "Register",
+    "Result",
+    "Shard",
+    "Shards",
+    "Subject",
+    "call_op",
+    "check",
+    "check_gradients",
+    "collate",
+    "defined_at",
+    "hookimpl",
+    "name_in",
+    "short_path",
+    "target_of",
+    "text_of",
+    "walk_leaves",
+]
 
-__all__ = ["API_VERSION", "hookimpl", *_LAZY]
+_LOADED_FROM = {
+    "Array": "frameworks.protocol",
+    "Batch": "probe.batches",
+    "Case": "yamlcases.case",
+    "Check": "checks.base",
+    "Cut": "frameworks.protocol",
+    "Finding": "result",
+    "Framework": "frameworks.protocol",
+    "OpCall": "frameworks.protocol",
+    "Options": "checks.base",
+    "Precision": "frameworks.protocol",
+    "Register": "names.register",
+    "Result": "result",
+    "Shard": "shards",
+    "Shards": "checks.base",
+    "Subject": "probe.subject",
+    "call_op": "frameworks.calling",
+    "check": "engine",
+    "check_gradients": "api.functions",
+    "collate": "probe.batches",
+    "defined_at": "source.shorten",
+    "name_in": "source.sourcetext",
+    "short_path": "source.shorten",
+    "target_of": "source.sourcetext",
+    "text_of": "source.sourcetext",
+    "walk_leaves": "frameworks.walk",
+}
+"""Where each name is, as the imports above say it to type checkers."""
 
 
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _LOADED_FROM:
+        return getattr(importlib.import_module(f"gradcheck.{_LOADED_FROM[name]}"), name)
     raise AttributeError(f"module 'gradcheck' has no attribute {name!r}")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gradcheck import hookimpl
-from tinytorch.op import op
+from tinytorch import op
 
 gradcheck_api = 1
 

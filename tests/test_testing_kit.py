@@ -7,7 +7,7 @@ import pytest
 
 from gradcheck import hookimpl
 from gradcheck.testing import Kit, run_case
-from tinytorch.op import op
+from tinytorch import op
 
 
 @op(name="kit_cube")

@@ -139,6 +139,6 @@ def make_op(subject: Any, framework: str) -> Any:
         from .in_torch import torch_op
 
         return torch_op(subject.fn, list(subject.arrays))
-    from tinytorch.op import op
+    from tinytorch import op
 
     return op(name=f"peers_{subject.id}")(subject.fn)

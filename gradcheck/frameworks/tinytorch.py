@@ -17,8 +17,8 @@ from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
 from gradcheck.source.shorten import defined_at, short_path
 from tinytorch.autograd import pull_back, topological
-from tinytorch.op import Node, Where
-from tinytorch.op import state as recording
+from tinytorch.grad_mode import state as recording
+from tinytorch.node import Node, Where
 from tinytorch.tensor import Tensor
 from tinytorch.tracing import Tracer
 

@@ -8,7 +8,7 @@ from typing import Any
 from gradcheck.frameworks.protocol import Cut, Leaf, Output
 from gradcheck.source.shorten import short_path
 from gradcheck.source.sourcetext import name_in, target_of, text_of
-from tinytorch.op import Where
+from tinytorch.node import Where
 from tinytorch.origins import Edge
 from tinytorch.tensor import Tensor
 from tinytorch.traced_array import gather

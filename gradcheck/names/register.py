@@ -50,7 +50,7 @@ class Register:
 
             import numpy as np
             from gradcheck import hookimpl
-            from tinytorch.op import op
+            from tinytorch import op
 
             @op
             def logcosh(x):

@@ -10,8 +10,7 @@ import pytest
 from gradcheck.checks.graph.advice import rewrite
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.source.sourcetext import name_in, statement, target_of, text_of
-from tinytorch import Tensor, no_grad
-from tinytorch.op import Op
+from tinytorch import Op, Tensor, no_grad
 from tinytorch.traced_array import TracedArray
 from tinytorch.tracing import Tracer
 

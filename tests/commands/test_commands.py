@@ -12,7 +12,7 @@ from gradcheck.commands import COMMANDS, new
 BAD_OP = """
 import numpy as np
 from gradcheck import hookimpl
-from tinytorch.op import op
+from tinytorch import op
 
 @op
 def cli_wrong(x):

@@ -13,7 +13,7 @@ PLUGIN = '''"""A model of two layers with an activation of our own."""
 
 from gradcheck import hookimpl
 from tinytorch import Tensor, nn
-from tinytorch.op import op
+from tinytorch import op
 
 
 @op

@@ -23,7 +23,7 @@ LONGEST = 100
 PLUGIN = """
 from gradcheck import hookimpl
 from tinytorch import Tensor, nn
-from tinytorch.op import op
+from tinytorch import op
 
 
 @op

@@ -193,7 +193,7 @@ def test_sample_inputs_make_an_implicit_case(project):
     (project / "plugins" / "half.py").write_text(
         """
 from gradcheck import hookimpl
-from tinytorch.op import op
+from tinytorch import op
 
 @op
 def half(x, scale):

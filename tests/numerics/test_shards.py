@@ -25,8 +25,7 @@ from gradcheck.together import Outcome, named, put_together
 from gradcheck.yamlcases.case import Case
 from tests.numerics.test_end_to_end import Broken, Detached, Residual, TiedOnce, WithoutTape, step
 from tests.support.numerics import check_model, check_op, registry
-from tinytorch import Tensor
-from tinytorch.op import Op
+from tinytorch import Op, Tensor
 
 COUNTS = (2, 3, 8)
 

@@ -14,7 +14,7 @@ from gradcheck.probe.subject import Subject
 from gradcheck.result import Result
 from gradcheck.shards import Shard
 from gradcheck.yamlcases.case import Case, InputSpec
-from tinytorch.op import OPS, Op
+from tinytorch import OPS, Op
 
 
 def spec(value: Any) -> InputSpec:

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch import GraphError, PullbackError, Tensor
+from tinytorch import OPS, GraphError, PullbackError, Tensor, op
 from tinytorch.autograd import topological
-from tinytorch.op import OPS, op
 
 
 def leaf(*values: float, dtype: Any = np.float64) -> Tensor:

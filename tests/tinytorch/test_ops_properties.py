@@ -17,7 +17,7 @@ import tinytorch.nn.functional as F
 from tests.tinytorch.op_table import CALLS, Call
 from tinytorch import OPS, ShapeError, Tensor
 from tinytorch.autograd import pull_back
-from tinytorch.op import Node
+from tinytorch.node import Node
 from tinytorch.ops._erf import erf as erf_of
 from tinytorch.ops._normal import normal_cdf
 

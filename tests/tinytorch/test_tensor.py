@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
-from tinytorch import GraphError, ShapeError, Tensor
-from tinytorch.op import OPS, op
+from tinytorch import OPS, GraphError, ShapeError, Tensor, op
 
 
 def leaf(*values: float, dtype: Any = np.float64) -> Tensor:
