@@ -10,7 +10,7 @@ from gradcheck_plugins.basics.chars import CharSequences
 from gradcheck_plugins.basics.data import Digits as AllDigits
 from numpy.typing import NDArray
 
-from gradcheck.probe.batches import Batch, collate
+from gradcheck import Batch, collate
 from tinytorch import Tensor
 from tinytorch.nn import functional as F
 

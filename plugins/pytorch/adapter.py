@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.frameworks.calling import call_op
-from gradcheck.frameworks.protocol import Array, OpCall, Precision
-from gradcheck.frameworks.walk import walk_leaves
+from gradcheck import Array, OpCall, Precision, call_op, walk_leaves
 
 from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck import Array
 
 from .cuts import Line, tensors_in, user_line
 

@@ -16,9 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.overrides import TorchFunctionMode
 
-from gradcheck.frameworks.protocol import Cut
-from gradcheck.source.shorten import short_path
-from gradcheck.source.sourcetext import name_in, target_of, text_of
+from gradcheck import Cut, name_in, short_path, target_of, text_of
 
 _TORCH, *_OURS = (
     os.path.dirname(os.path.abspath(sys.modules[name].__file__ or "")) + os.sep

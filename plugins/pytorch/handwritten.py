@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.frameworks.protocol import Array, OpCall
-from gradcheck.source.shorten import defined_at
+from gradcheck import Array, OpCall, defined_at
 
 from .cuts import user_line
 
