@@ -127,7 +127,8 @@ class PyTorch:
         first = torch.autograd.grad(output, given, seed, create_graph=True, allow_unused=True)
         along = [torch.from_numpy(np.array(vectors[n])).to(t.dtype) for n, t in leaves.items()]
         dots = [(g * v).sum() for g, v in zip(first, along) if g is not None and g.requires_grad]
-        second = torch.autograd.grad(sum(dots), given, allow_unused=True) if dots else ()
+        total: Any = sum(dots)
+        second = torch.autograd.grad(total, given, allow_unused=True) if dots else ()
         found = dict(zip(leaves, second or [None] * len(given)))
         return {
             n: np.zeros(tuple(leaves[n].shape)) if g is None else np.array(g.detach().numpy())
