@@ -49,6 +49,7 @@ STAGES = (
     ),
     (
         "gradcheck.options",
+        "gradcheck.phrases",
         "gradcheck.source",
         "gradcheck.names.checkout",
     ),

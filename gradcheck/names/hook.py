@@ -12,6 +12,7 @@ from typing import Any
 from gradcheck import API_VERSION, hookimpl
 from gradcheck.names.register import Register
 from gradcheck.names.registry import KINDS, Registry
+from gradcheck.phrases import one_line
 from gradcheck.source.provenance import UNKNOWN, line_matching, shown, where_of, where_raised
 
 OLDEST_API = 1
@@ -43,7 +44,7 @@ def ask(registry: Registry, name: str, plugin: Any) -> None:
         registry.fail(
             name,
             place if place != UNKNOWN else where_of(function),
-            f"{HOOK} raised {type(error).__name__}: {' '.join(str(error).split())}; "
+            f"{HOOK} raised {type(error).__name__}: {one_line(error)}; "
             "fix this line; what the hook registered before it is kept",
         )
 

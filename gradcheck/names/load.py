@@ -21,6 +21,7 @@ from gradcheck import API_VERSION
 from gradcheck.names.checkout import use_checkouts
 from gradcheck.names.hook import FAILURES, api_problem, ask
 from gradcheck.names.registry import PluginInfo, Registry
+from gradcheck.phrases import one_line
 from gradcheck.source.provenance import UNKNOWN, shown, where_of, where_raised
 
 ENTRY_POINT_GROUP = "gradcheck"
@@ -153,7 +154,7 @@ def _file_of(module: str) -> str | None:
 
 
 def _import_problem(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     cause = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"could not be imported: {cause}; install {error.name.partition('.')[0]}"
@@ -172,7 +173,7 @@ def _tinytorch_problem(error: BaseException) -> str:
         )
     return (
         "`import tinytorch` does not give gradcheck's bundled framework "
-        f"({type(error).__name__}: {' '.join(str(error).split())}); uninstall or rename that "
+        f"({type(error).__name__}: {one_line(error)}); uninstall or rename that "
         "package to run its cases, cases of other frameworks run"
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gradcheck.names.registry import Entry, Registry, UnknownName
+from gradcheck.phrases import one_line
 from gradcheck.yamlcases.case import Case
 from gradcheck.yamlcases.values import clip
 from gradcheck.yamlcases.wording import Location, did_you_mean, sentence, telling
@@ -227,7 +228,7 @@ def _options(model: Any, name: str, options: Any) -> Iterator[tuple[Location, bo
                 sentence(found, model, above),
             )
     except Exception as error:  # a validator of a plugin that breaks must not hide the other cases
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error)[:200]
         yield (
             ("checks", name),
             False,

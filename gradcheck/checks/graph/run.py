@@ -12,6 +12,7 @@ from gradcheck.checks.graph.states import Classifier
 from gradcheck.checks.graph.units import dead_units
 from gradcheck.checks.lib.probing import Probe
 from gradcheck.frameworks.protocol import Array, Cut, TracesCuts
+from gradcheck.phrases import one_line
 from gradcheck.probe.subject import Subject
 
 
@@ -123,7 +124,7 @@ def _run_once(
     except Exception as error:
         if any(g is not None for g in subject.grads().values()):
             raise
-        report.backward_error = " ".join(str(error).split())
+        report.backward_error = one_line(error)
     grads = subject.grads()
     return report, grads, output
 
