@@ -13,7 +13,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from gradcheck.api.functions import check_gradients
-    from gradcheck.checks.base import Check, Options, Shards
+    from gradcheck.checks.base import Check, Options
     from gradcheck.engine import check
     from gradcheck.frameworks.calling import call_op
     from gradcheck.frameworks.protocol import Array, Cut, Framework, OpCall, Precision
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from gradcheck.probe.batches import Batch, collate
     from gradcheck.probe.subject import Subject
     from gradcheck.result import Finding, Result
-    from gradcheck.shards import Shard
     from gradcheck.source.shorten import defined_at, short_path
     from gradcheck.source.sourcetext import name_in, target_of, text_of
     from gradcheck.yamlcases.case import Case
@@ -47,8 +46,6 @@ __all__ = [
     "Precision",
     "Register",
     "Result",
-    "Shard",
-    "Shards",
     "Subject",
     "call_op",
     "check",
@@ -76,8 +73,6 @@ _LOADED_FROM = {
     "Precision": "frameworks.protocol",
     "Register": "names.register",
     "Result": "result",
-    "Shard": "shards",
-    "Shards": "checks.base",
     "Subject": "probe.subject",
     "call_op": "frameworks.calling",
     "check": "engine",

@@ -12,6 +12,7 @@ from gradcheck.crash import crash
 from gradcheck.names.registry import Registry
 from gradcheck.numerics.telling.blame import at_home
 from gradcheck.probe.subject import Subject
+from gradcheck.report.entry import Entry
 from gradcheck.result import Finding, Result, plain
 from gradcheck.shards import Shard
 from gradcheck.together import Outcome, put_together
@@ -80,3 +81,19 @@ def _guarded(case: Case, registry: Registry, run: Callable[[], T]) -> T | Findin
 def check(case: Case, registry: Registry, *, seed: int | None = None) -> dict[str, Any]:
     """Every check of a case: name -> Result."""
     return {name: run_check(case, name, registry, seed=seed) for name in case.checks}
+
+
+def entry_of(case: Case, check_name: str, *, seed: int) -> Entry:
+    """What a report says about a check of `case` before it ran."""
+    place = case.place
+    return Entry(
+        nodeid=f"{place.file}::{case.name}::{check_name}",
+        file=place.file,
+        line=place.line,
+        case=case.name,
+        check=check_name,
+        subject=case.subject_name,
+        framework=case.framework,
+        seed=seed,
+        yaml=place.text,
+    )

@@ -59,7 +59,7 @@ def _nothing(target: str, cases: tuple[Case, ...], has_errors: bool) -> None:
 
 
 def _run_one(case: Case, check: str, registry: Registry, arguments: argparse.Namespace) -> str:
-    from gradcheck.engine import run_check
+    from gradcheck.engine import entry_of, run_check
     from gradcheck.report.judge import judge
 
     title = f"{case.place.file}::{case.name}::{check}"
@@ -71,10 +71,11 @@ def _run_one(case: Case, check: str, registry: Registry, arguments: argparse.Nam
     result = run_check(case, check, registry, seed=arguments.seed)
     seconds = time.perf_counter() - started
     seed = case.seed if arguments.seed is None else arguments.seed
-    verdict = judge(case, check, result, seed=seed, verbose=arguments.verbose)
-    if verdict.text is not None:
-        print(verdict.text)
+    expected = [x for x in case.xfail if x.check == check]
+    entry = judge(entry_of(case, check, seed=seed), result, expected, verbose=arguments.verbose)
+    if entry.text is not None:
+        print(entry.text)
     else:
-        why = f": {verdict.reason}" if verdict.outcome == "skipped" else ""
-        print(f"{title}  {verdict.outcome}{why}  {seconds:.2f} s")
-    return verdict.outcome
+        why = f": {entry.reason}" if entry.outcome == "skipped" else ""
+        print(f"{title}  {entry.outcome}{why}  {seconds:.2f} s")
+    return entry.outcome

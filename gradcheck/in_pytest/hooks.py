@@ -40,9 +40,6 @@ def pytest_gradcheck_modify_case(config: pytest.Config, case: Case) -> Case | No
 def pytest_gradcheck_result(item: pytest.Item, case: Case, check: str, result: Result) -> None:
     """See the result of every check right after it ran. What it returns is ignored.
 
-    Of a check in shards it sees each shard with what that shard found by itself; `item.name` says
-    which it is.
-
     def pytest_gradcheck_result(check, result):
         print(check, result.measurements)
     """

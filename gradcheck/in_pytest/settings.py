@@ -13,16 +13,16 @@ from gradcheck import options
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
 
-Settings = dict[str, dict[str, Any]]
+CheckOptions = dict[str, dict[str, Any]]
 """check -> option -> value"""
 
 
-def parse_settings(settings: Sequence[str] | None) -> Settings:
+def parse(settings: Sequence[str] | None) -> CheckOptions:
     """['overfit.steps=200'] as {'overfit': {'steps': 200}}; values are JSON, else text.
 
     Raises pytest.UsageError for anything else.
     """
-    found: Settings = {}
+    found: CheckOptions = {}
     for setting in settings or ():
         name, equals, text = setting.partition("=")
         check, dot, option = name.partition(".")
@@ -39,7 +39,7 @@ def parse_settings(settings: Sequence[str] | None) -> Settings:
     return found
 
 
-def reject_unknown(settings: Settings, registry: Registry) -> None:
+def reject_unknown(settings: CheckOptions, registry: Registry) -> None:
     """Raise pytest.UsageError for a check or an option that there is not, or a wrong value."""
     from pydantic import ValidationError
 
@@ -81,7 +81,7 @@ def reject_values(config: pytest.Config) -> None:
             )
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Settings:
+def layered(below: Mapping[str, Any], above: Mapping[str, Any]) -> CheckOptions:
     """Both, the options of `above` over those of `below`."""
     names = [*below, *(name for name in above if name not in below)]
     return {name: {**below.get(name, {}), **above.get(name, {})} for name in names}

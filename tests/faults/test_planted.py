@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradcheck.engine import run_check
+from gradcheck.engine import entry_of, run_check
 from gradcheck.names import load as plugins
 from gradcheck.report.text import failure_text
 from gradcheck.yamlcases.load import load_cases
@@ -43,7 +43,7 @@ def run(registry, cases):
         for case in mine:
             result = run_check(case, check, registry)
             if result.outcome == "failed":
-                return failure_text(case, check, result, seed=0)
+                return failure_text(entry_of(case, check, seed=0).with_result(result))
         return None
 
     return run
