@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from gradcheck.checks.base import Check, Options
     from gradcheck.engine import check
     from gradcheck.frameworks.calling import call_op
-    from gradcheck.frameworks.protocol import Array, Cut, Framework, OpCall, Precision
+    from gradcheck.frameworks.protocol import Array, Framework, OpCall, Precision
+    from gradcheck.frameworks.shadow import Edge, ShadowGraph
     from gradcheck.frameworks.walk import walk_leaves
     from gradcheck.names.register import Register
     from gradcheck.probe.batches import Batch, collate
     from gradcheck.probe.subject import Subject
     from gradcheck.result import Finding, Result
-    from gradcheck.source.shorten import defined_at, short_path
-    from gradcheck.source.sourcetext import name_in, target_of, text_of
+    from gradcheck.source.line import Line
+    from gradcheck.source.where import defined_at
     from gradcheck.yamlcases.case import Case
 
 hookimpl = pluggy.HookimplMarker("gradcheck")
@@ -38,14 +39,16 @@ __all__ = [
     "Batch",
     "Case",
     "Check",
-    "Cut",
+    "Edge",
     "Finding",
     "Framework",
+    "Line",
     "OpCall",
     "Options",
     "Precision",
     "Register",
     "Result",
+    "ShadowGraph",
     "Subject",
     "call_op",
     "check",
@@ -53,10 +56,6 @@ __all__ = [
     "collate",
     "defined_at",
     "hookimpl",
-    "name_in",
-    "short_path",
-    "target_of",
-    "text_of",
     "walk_leaves",
 ]
 
@@ -65,24 +64,22 @@ _LOADED_FROM = {
     "Batch": "probe.batches",
     "Case": "yamlcases.case",
     "Check": "checks.base",
-    "Cut": "frameworks.protocol",
+    "Edge": "frameworks.shadow",
     "Finding": "result",
     "Framework": "frameworks.protocol",
+    "Line": "source.line",
     "OpCall": "frameworks.protocol",
     "Options": "checks.base",
     "Precision": "frameworks.protocol",
     "Register": "names.register",
     "Result": "result",
+    "ShadowGraph": "frameworks.shadow",
     "Subject": "probe.subject",
     "call_op": "frameworks.calling",
     "check": "engine",
     "check_gradients": "api.functions",
     "collate": "probe.batches",
-    "defined_at": "source.shorten",
-    "name_in": "source.sourcetext",
-    "short_path": "source.shorten",
-    "target_of": "source.sourcetext",
-    "text_of": "source.sourcetext",
+    "defined_at": "source.where",
     "walk_leaves": "frameworks.walk",
 }
 """Where each name is, as the imports above say it to type checkers."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcheck.phrases import one_line
 from gradcheck.result import Finding
-from gradcheck.source.shorten import short_path
+from gradcheck.source.line import Line
 from gradcheck.yamlcases.case import Case
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -55,7 +55,7 @@ def crash(error: Exception, case: Case) -> Finding | None:
         )
     if user is None and outside and not deliberate:
         user = outside[-1]
-    at = f"{short_path(user.filename)}:{user.lineno}" if user else None
+    at = str(Line(user.filename, user.lineno or 0)) if user else None
     return Finding(
         code="crashed",
         message=message,
@@ -76,7 +76,7 @@ def where_now(frame: FrameType) -> str | None:
         if os.path.abspath(file) == os.path.join(_HERE, "engine.py"):
             return None
         if not (_nobodys(file) or "site-packages" in file or _bundled(file)):
-            return f"{short_path(file)}:{current.f_lineno}"
+            return str(Line.of_frame(current))
         current = current.f_back
     return None
 

@@ -7,7 +7,6 @@ that it names, at the op, parameter or line that it expects.
 from __future__ import annotations
 
 import dataclasses
-import linecache
 import textwrap
 import warnings
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from gradcheck.engine import run_check
 from gradcheck.names.registry import Entry, Registry
 from gradcheck.result import Finding, Result
+from gradcheck.source.line import Line
 from gradcheck.yamlcases.case import Case
 
 
@@ -116,8 +116,8 @@ def misnamed(finding: Finding, expect: Mapping[str, Any]) -> str:
     wrong = []
     for key, wanted in expect.items():
         if key == "line":
-            file, _, number = (finding.where or "").rpartition(":")
-            got = linecache.getline(file, int(number)).strip() if number.isdigit() else ""
+            at = Line.parse(finding.where)
+            got = at.code if at else ""
             fine = wanted in got
         elif key == "message":
             got, fine = finding.message, wanted in finding.message

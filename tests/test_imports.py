@@ -45,7 +45,7 @@ STAGES = (
         "gradcheck.result",
         "gradcheck.shards",
         "gradcheck.memory",
-        "gradcheck.source.sourcetext",
+        "gradcheck.source.text",
     ),
     (
         "gradcheck.options",

@@ -91,6 +91,7 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
     from gradcheck.probe.subject import Subject
     from gradcheck.training import checkpoint
     from gradcheck.training.progress import Progress
+    from gradcheck.training.sample import source_of
     from gradcheck.training.trainer import Diverged, Trainer
     from gradcheck.yamlcases.case import TrainSpec
 
@@ -103,7 +104,8 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
         return 1
     subject = Subject(case, registry, seed=arguments.seed)
     trainer = Trainer(subject, spec)
-    progress.say(f"data: {getattr(subject.dataset, 'source', type(subject.dataset).__name__)}")
+    data = subject.dataset
+    progress.say(f"data: {source_of(data) or type(data).__name__}")
     count = sum(a.size for a in (subject.get(n) for n in subject.parameters))
     progress.say(f"model: {case.model}, {count:,} parameters; {spec.steps} steps")
     path = folder / CHECKPOINT
@@ -225,7 +227,7 @@ def _draw(trainer: Trainer, folder: Path, progress: Progress) -> None:
 
 
 def _finish(trainer: Trainer, arguments: argparse.Namespace, progress: Progress) -> None:
-    from gradcheck.training.sample import write_sample
+    from gradcheck.training.sample import source_of, write_sample
 
     if trainer.has_held_out:
         loss = trainer.held_out_loss(LONGEST_FINAL_EVALUATION)
@@ -239,5 +241,6 @@ def _finish(trainer: Trainer, arguments: argparse.Namespace, progress: Progress)
         temperature=arguments.temperature,
     )
     if text is not None:
-        source = getattr(trainer.subject.dataset, "source", "")
-        progress.say(f"sample after {trainer.step} steps on {source}:\n{text}")
+        source = source_of(trainer.subject.dataset)
+        on = f" on {source}" if source else ""
+        progress.say(f"sample after {trainer.step} steps{on}:\n{text}")

@@ -180,7 +180,7 @@ class Session:
     def ask_conftests(self, hook: Any, registry: Registry) -> None:
         """The third door: names that conftest files contribute for the cases below them."""
         from gradcheck.names.register import Register
-        from gradcheck.source.provenance import where_raised
+        from gradcheck.source.where import where_raised
 
         try:
             hook(config=self.config, register=Register(registry, "conftest"))

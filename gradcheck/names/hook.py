@@ -13,7 +13,8 @@ from gradcheck import API_VERSION, hookimpl
 from gradcheck.names.register import Register
 from gradcheck.names.registry import KINDS, Registry
 from gradcheck.phrases import one_line
-from gradcheck.source.provenance import UNKNOWN, line_matching, shown, where_of, where_raised
+from gradcheck.source.line import Line
+from gradcheck.source.where import UNKNOWN, line_matching, where_of, where_raised
 
 OLDEST_API = 1
 """The oldest plugin API that still works. An API that is to go is first listed here as deprecated
@@ -106,7 +107,7 @@ def api_problem(plugin: Any, file: str | None) -> tuple[str, str] | None:
     place = where_of(plugin)
     if file is not None:
         line = line_matching(file, r"gradcheck_api\b") or 1
-        place = f"{shown(file)}:{line}"
+        place = str(Line(file, line))
     if not isinstance(asked, int) or isinstance(asked, bool):
         return place, (
             f"gradcheck_api must be a whole number, got {asked!r}; write "

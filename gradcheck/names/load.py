@@ -22,7 +22,8 @@ from gradcheck.names.checkout import use_checkouts
 from gradcheck.names.hook import FAILURES, api_problem, ask
 from gradcheck.names.registry import PluginInfo, Registry
 from gradcheck.phrases import one_line
-from gradcheck.source.provenance import UNKNOWN, shown, where_of, where_raised
+from gradcheck.source.line import short_path
+from gradcheck.source.where import UNKNOWN, where_of, where_raised
 
 ENTRY_POINT_GROUP = "gradcheck"
 FOLDER_PACKAGE = "gradcheck_folder_plugins"
@@ -104,7 +105,7 @@ class _Loader:
         try:
             module = import_file(path)
         except FAILURES as error:
-            self.note(name, "folder", shown(path))
+            self.note(name, "folder", short_path(path))
             self.registry.fail(name, where_raised(error, path), _import_problem(error))
             return
         self.add(name, module, "folder")
@@ -127,7 +128,7 @@ class _Loader:
             if path in self.seen:
                 return
             self.seen[path] = name
-        source = shown(file) if file is not None else where_of(plugin)
+        source = short_path(file) if file is not None else where_of(plugin)
         taken = self.registry.plugins.get(name)
         if taken is not None:
             self.registry.failures.append(
@@ -162,7 +163,7 @@ def _import_problem(error: BaseException) -> str:
 
 
 def _tinytorch_place() -> str:
-    return shown(_file_of("tinytorch") or "not installed")
+    return short_path(_file_of("tinytorch") or "not installed")
 
 
 def _tinytorch_problem(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradcheck.names.registry import SHARED, Entry, Registry
 from gradcheck.names.validate import problem_with
-from gradcheck.source.provenance import UNKNOWN, where_of, where_of_frame
+from gradcheck.source.where import UNKNOWN, where_of, where_of_frame
 
 if TYPE_CHECKING:
     from gradcheck.checks.base import Check

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import OpCall
+from gradcheck.frameworks.protocol import OpCall, SecondOrder
 from gradcheck.numerics.core.noise import Precision, scale_of
 from gradcheck.numerics.core.verdict import RIGHT
 from gradcheck.numerics.end_to_end.complexstep import NotAnalytic
@@ -26,7 +26,7 @@ from gradcheck.numerics.end_to_end.entrywise import check_complex, check_entries
 from gradcheck.numerics.end_to_end.preflight import Point, prepare
 from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.end_to_end.secondlook import acquit
-from gradcheck.numerics.end_to_end.secondorder import SecondOrder, check_second_order
+from gradcheck.numerics.end_to_end.secondorder import check_second_order
 from gradcheck.numerics.ops.calls import LocalProof, check_calls
 from gradcheck.numerics.telling.evidence import evidence_of, nothing, seen
 from gradcheck.numerics.telling.figures import heatmap

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gradcheck.names.registry import Entry, Registry
+from gradcheck.source.line import Line
 from gradcheck.yamlcases.case import Case, InputSpec, Place
 
 CHECKS: dict[str, dict[str, Any]] = {"gradient": {}}
@@ -25,10 +26,10 @@ def implicit_cases(registry: Registry) -> list[Case]:
 
 
 def _case(entry: Entry) -> Case:
-    file, _, line = entry.where.rpartition(":")
+    at = Line.parse(entry.where)
     return Case(
         name=entry.name,
-        place=Place(file=file, line=int(line) if line.isdigit() else 0),
+        place=Place(file=at.file, line=at.line) if at else Place(file="", line=0),
         framework=entry.framework or "tinytorch",
         op=entry.name,
         args=dict(entry.extra.get("args") or {}),

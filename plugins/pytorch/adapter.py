@@ -149,9 +149,9 @@ class PyTorch:
 
     @contextmanager
     def trace_cuts(self) -> Iterator[Trace]:
-        recorder = Recorder()
-        with recorder:
-            yield Trace(recorder)
+        graph = Trace()
+        with Recorder(graph):
+            yield graph
 
     @contextmanager
     def watch_calls(self) -> Iterator[list[SeenCall]]:

@@ -1,7 +1,7 @@
 """Backwards written by hand: calls of `torch.autograd.Function`, as op calls that can be run again.
 
 PyTorch's own ops are taken to be right, and its graph cannot be run again. But a Function is a
-forward and a backward that stand side by side, so each call of one is recorded with its arguments
+forward and a backward side by side, so each call of one is recorded with its arguments
 and its line, and is checked like an op: every entry of every input, and the laws of a pullback.
 """
 

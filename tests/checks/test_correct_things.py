@@ -126,7 +126,7 @@ def test_frozen_on_purpose(bench: Bench) -> None:
 
     passes(bench, Frozen)
     result = bench.run("graph", Frozen)
-    assert result.notes == ("frozen, as meant: first.weight, first.bias, second.bias",)
+    assert result.notes == ("frozen on purpose: first.weight, first.bias, second.bias",)
 
 
 def test_frozen_and_declared(bench: Bench) -> None:

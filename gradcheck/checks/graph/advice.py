@@ -24,7 +24,7 @@ def advice(cut: Cut) -> str:
     name = f"`{cut.name}`" if cut.name else "the tensor"
     if cut.kind == "detach":
         return (
-            f"leave out .detach() so that {name} stays in the graph; where the cut is meant, name "
+            f"leave out .detach() so that {name} stays in the graph; if the cut is intended, name "
             "it under `allow:` of this check"
         )
     if cut.kind == "no_grad":

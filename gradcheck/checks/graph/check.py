@@ -1,4 +1,4 @@
-"""Which parameters ought to train and do not, why, and on which line the graph was cut."""
+"""Which parameters should train and do not, why, and on which line the graph was cut."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ class GraphOptions(Options):
     """Options of the check `graph`."""
 
     frozen: list[str] = Field(
-        default=[], description="Parameters that are not meant to train: names or patterns (emb.*)."
+        default=[],
+        description="Parameters that are not intended to train: names or patterns (emb.*).",
     )
     allow: list[str] = Field(
         default=[],
-        description="Cuts that are meant: 'file.py:12', 'file.py', or the name of the function "
-        "or tensor as it stands in the line.",
+        description="Intended cuts: 'file.py:12', 'file.py', or the name of the function "
+        "or tensor as the line calls it.",
     )
     batch: int | None = Field(
         default=4,
@@ -45,9 +46,9 @@ class GraphOptions(Options):
 
 
 class Graph:
-    """Every parameter that ought to train gets a gradient; if not, the line of the cut.
+    """Every parameter that should train gets a gradient; if not, the finding names the cut.
 
-    What ought to train is found by walking over the model's attributes, lists, dicts and plain
+    The check finds what should train by walking over the model's attributes, lists, dicts and plain
     objects. A parameter without gradient is wrong when a finite difference says that the loss
     depends on it. Cuts (`Tensor(x.data)`, `detach`, `no_grad`, `item`) are traced to their line.
     """
@@ -62,4 +63,4 @@ class Graph:
 
     def run(self, subject: Subject, options: Any) -> Result:
         report = inspect_graph(subject, options)
-        return findings_of.result(report, options)
+        return findings_of.result(report)

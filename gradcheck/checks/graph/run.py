@@ -1,4 +1,4 @@
-"""The measuring half of the graph check: one traced forward and backward."""
+"""The first half of the graph check: measure one traced forward and backward."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from gradcheck.checks.graph.report import GraphReport, State
 from gradcheck.checks.graph.states import Classifier
 from gradcheck.checks.graph.units import dead_units
 from gradcheck.checks.lib.probing import Probe
-from gradcheck.frameworks.protocol import Array, Cut, TracesCuts
+from gradcheck.frameworks.protocol import (
+    Array,
+    Cut,
+    FindsResults,
+    KnowsOrigins,
+    SkipsBuilding,
+    TracesCuts,
+)
 from gradcheck.phrases import one_line
 from gradcheck.probe.subject import Subject
+from gradcheck.source.line import Line
 
 
 def inspect_graph(subject: Subject, options: Any) -> GraphReport:
@@ -23,7 +31,8 @@ def inspect_graph(subject: Subject, options: Any) -> GraphReport:
     trouble = None
     with tracing(subject.framework) as trace:
         traced = subject.fresh(dtype=wide, batch_size=size)
-        getattr(trace, "built", lambda: None)()
+        if isinstance(trace, SkipsBuilding):
+            trace.built()
         try:
             report, grads, output = _run_once(traced, trace, options)
         except Exception as error:
@@ -37,7 +46,7 @@ def inspect_graph(subject: Subject, options: Any) -> GraphReport:
         trace = None
         report, grads, _ = _run_once(subject.fresh(dtype=wide, batch_size=size), None, options)
         report.notes.append(f"cuts could not be traced to their lines: {trouble}")
-    if report.dead and size is not None:  # few samples: ask the whole batch before saying it
+    if report.dead and size is not None:  # few samples: ask the whole batch before reporting it
         whole = subject.fresh(dtype=wide, batch_size=None)
         report.dead = dead_units(_tape(whole, whole.forward()), options.max_dead)
     Classifier(report, grads, options).classify()
@@ -46,18 +55,17 @@ def inspect_graph(subject: Subject, options: Any) -> GraphReport:
 
 def _say_where(report: GraphReport, trace: Any) -> None:
     """Lines that made, and that froze, the parameters."""
-    made_at = getattr(trace, "made_at", None)
-    frozen_at = getattr(trace, "frozen_at", None)
-    off_at = getattr(trace, "off_at", None)
+    if not isinstance(trace, KnowsOrigins):
+        return
     for name, state in report.states.items():
         leaf = report.subject.leaves[name]
-        state.made_at = made_at(leaf) if made_at else None
-        state.frozen_at = frozen_at(leaf) if frozen_at else None
-        if off_at and not state.trainable:
-            state.made_at = off_at(leaf) or state.made_at
-    if made_at and report.late:
+        state.made_at = trace.made_at(leaf)
+        if not state.trainable:
+            state.frozen_at = trace.frozen_at(leaf)
+            state.made_at = trace.off_at(leaf) or state.made_at
+    if report.late:
         now = report.subject.framework.named_parameters(report.subject.model)
-        report.late = {n: made_at(now[n]) for n in report.late}
+        report.late = {n: trace.made_at(now[n]) for n in report.late}
 
 
 def _find_cuts(
@@ -104,7 +112,7 @@ def _run_once(
         for name, leaf in subject.leaves.items()
     }
     not_leaves: dict[str, str] = {}
-    if subject.model is not None and hasattr(framework, "not_leaves"):
+    if subject.model is not None and isinstance(framework, FindsResults):
         not_leaves = framework.not_leaves(subject.model)
     report = GraphReport(subject, states, float("nan"), not_leaves=not_leaves)
     if subject.model is not None:
@@ -137,19 +145,23 @@ def _tape(subject: Subject, output: Any) -> list[Any]:
 
 
 def is_allowed(cut: Cut, allow: list[str]) -> bool:
-    """Whether the case declares this cut as meant, by 'file.py:12', 'file.py' or a word of it."""
-    file, _, line = cut.where.rpartition(":")
+    """Whether the case allows this cut: by 'file.py:12', 'file.py' or a word of the line."""
+    at = Line.parse(cut.where) or Line(cut.where, 0)
     for wanted in allow:
-        path, _, number = wanted.rpartition(":")
-        if path and number.isdigit():
-            if number == line and (file == path or file.endswith(f"/{path}")):
+        line = Line.parse(wanted)
+        if line is not None:
+            if line.line == at.line and _same_file(at.file, line.file):
                 return True
         elif wanted.endswith(".py"):
-            if file == wanted or file.endswith(f"/{wanted}"):
+            if _same_file(at.file, wanted):
                 return True
         elif wanted in cut.text or wanted == cut.function:
             return True
     return False
+
+
+def _same_file(file: str, wanted: str) -> bool:
+    return file == wanted or file.endswith(f"/{wanted}")
 
 
 def _made_late(subject: Subject) -> list[str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck.checks.lib.running import result_of, short_where
+from gradcheck.checks.lib.running import result_of
 from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.source.line import short_place
 
 BETWEEN = ("mul", "div", "neg", "where", "add", "sub", "masked_fill", "reshape", "transpose",
            "permute", "clone", "getitem", "swapaxes")  # fmt: skip
@@ -44,7 +45,7 @@ def unscaled_scores(tape: Sequence[OpCall]) -> Iterator[Unscaled]:
         missing = factor > 0.7 * math.sqrt(width) and factor > 1.4
         twice = 0.8 < factor * math.sqrt(width) < 1.25 and factor < 0.6
         if missing or twice:
-            yield Unscaled(call.name, short_where(call.where), width, factor, std)
+            yield Unscaled(call.name, short_place(call.where), width, factor, std)
 
 
 Answer = tuple[float | None, int | None, float]

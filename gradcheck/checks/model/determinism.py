@@ -14,7 +14,6 @@ from gradcheck.checks.lib.running import (
     in_eval,
     largest,
     needs_data,
-    short_where,
     tolerance,
     watched,
 )
@@ -22,6 +21,7 @@ from gradcheck.checks.lib.words import number, some
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
+from gradcheck.source.line import short_place
 from gradcheck.yamlcases.case import Case
 
 
@@ -154,7 +154,7 @@ def _masks(subject: Subject) -> Iterator[Finding]:
                     message="dropout has the same mask whatever the seed: always the same "
                     "units are dropped",
                     op=one.name,
-                    where=short_where(one.where),
+                    where=short_place(one.where),
                     advice="draw the mask from the framework's generator, not from one that is "
                     "made anew with a fixed seed in every forward",
                 )

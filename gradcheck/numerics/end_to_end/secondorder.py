@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, Leaf, Output
+from gradcheck.frameworks.protocol import Array, SecondOrder
 from gradcheck.numerics.core.differences import slope
 from gradcheck.numerics.core.noise import scale_of
 from gradcheck.numerics.core.verdict import SURE
@@ -17,21 +16,6 @@ from gradcheck.result import Finding
 
 TOLERANCE = 1e-7
 """Relative to the largest entry of a leaf's product."""
-
-
-@runtime_checkable
-class SecondOrder(Protocol):
-    """Capability of a framework adapter: differentiating its own backward."""
-
-    def hessian_vector(
-        self,
-        output: Output,
-        leaves: Mapping[str, Leaf],
-        vectors: Mapping[str, Array],
-        cotangent: Array | None,
-    ) -> dict[str, Array]:
-        """Per leaf the derivative of its gradient of sum(cotangent * output) as all leaves move
-        along `vectors`: zeros where it does not depend on them."""
 
 
 def check_second_order(point: Point, rng: np.random.Generator) -> list[Finding]:

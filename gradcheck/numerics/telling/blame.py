@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import linecache
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.frameworks.protocol import Array, OpCall, backward_at
 from gradcheck.numerics.core.verdict import KINK, WRONG
 from gradcheck.numerics.end_to_end.replay import Move
 from gradcheck.numerics.ops.breach import Breach
@@ -17,29 +16,21 @@ from gradcheck.numerics.ops.local import InputVerdict
 from gradcheck.numerics.ops.oplines import OpLines
 from gradcheck.numerics.telling.diagnose import diagnose
 from gradcheck.result import Finding
+from gradcheck.source.line import with_code
 
 
 def at_home(finding: Finding, home: str | None) -> Finding:
     """A finding of an op case points at the op itself, which gradcheck called."""
     if finding.where is not None or finding.op is None or not home:
         return finding
-    lines = (*finding.lines, f"{finding.op} is defined at {source_line(home)}")
+    lines = (*finding.lines, f"{finding.op} is defined at {with_code(home)}")
     return dataclasses.replace(finding, where=home, lines=lines)
-
-
-def source_line(where: str | None) -> str | None:
-    """'file:line   text of the line'."""
-    if not where or ":" not in where:
-        return where
-    file, _, line = where.rpartition(":")
-    text = linecache.getline(file, int(line)).strip() if line.isdigit() else ""
-    return f"{where}   {text}" if text else where
 
 
 def called(call: OpCall) -> tuple[str, ...]:
     """Where the op of the user's is called, and where its backward stands."""
-    places = {"called": call.where, "defined": getattr(call, "defined", None)}
-    return tuple(f"{call.name} is {how} at {source_line(at)}" for how, at in places.items() if at)
+    places = {"called": call.where, "defined": backward_at(call)}
+    return tuple(f"{call.name} is {how} at {with_code(at)}" for how, at in places.items() if at)
 
 
 def leaf_of(call: OpCall, slot: int) -> str | None:

@@ -1,4 +1,4 @@
-"""The statement that stands on a line of user code, and what it calls a tensor there."""
+"""The statement on a line of user code, and what it calls the tensors there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import ast
 import functools
 import linecache
 
+from gradcheck.source.line import Line
+
 LONGEST = 100
+"""Characters of a statement that a finding quotes: more would wrap in most terminals."""
 WAYS_OUT = ("data", "numpy", "detach", "item", "tolist", "_data")
 
 
@@ -18,9 +21,9 @@ def _tree(source: str) -> ast.Module | None:
         return None
 
 
-def statement(file: str, line: int) -> ast.stmt | None:
+def statement(at: Line) -> ast.stmt | None:
     """The innermost statement that covers the line; for one with a body, only its head counts."""
-    tree = _tree("".join(linecache.getlines(file)))
+    tree = _tree("".join(linecache.getlines(at.file)))
     best: ast.stmt | None = None
     for node in ast.walk(tree) if tree is not None else ():
         if not isinstance(node, ast.stmt):
@@ -28,25 +31,25 @@ def statement(file: str, line: int) -> ast.stmt | None:
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
         body = getattr(node, "body", None)
         last = body[0].lineno - 1 if body else (node.end_lineno or node.lineno)
-        if first <= line <= max(last, first) and (best is None or node.lineno >= best.lineno):
+        if first <= at.line <= max(last, first) and (best is None or node.lineno >= best.lineno):
             best = node
     return best
 
 
-def text_of(file: str, line: int) -> str:
+def text_of(at: Line) -> str:
     """The statement in one line, as it is written; the bare line where it cannot be parsed."""
-    node = statement(file, line)
+    node = statement(at)
     if node is None or getattr(node, "body", None):
-        text = linecache.getline(file, line).strip()
+        text = at.code
     else:
-        lines = linecache.getlines(file)[node.lineno - 1 : node.end_lineno]
+        lines = linecache.getlines(at.file)[node.lineno - 1 : node.end_lineno]
         text = " ".join(part.strip() for part in lines)
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
 
 
-def name_in(file: str, line: int) -> str | None:
+def name_in(at: Line) -> str | None:
     """What the line calls the tensor whose values it takes: `logits` in `logits.data.reshape()`."""
-    node = statement(file, line)
+    node = statement(at)
     parts = list(ast.walk(node)) if node is not None else []
     ways = [p for p in parts if isinstance(p, ast.Attribute) and p.attr in WAYS_OUT]
     for way in ways:  # of `h.data.tolist()` the innermost: `h`
@@ -58,9 +61,9 @@ def name_in(file: str, line: int) -> str | None:
     return None
 
 
-def target_of(file: str, line: int) -> str | None:
+def target_of(at: Line) -> str | None:
     """The name that the statement on the line assigns to: `h` in `h = self.fc(x)`."""
-    node = statement(file, line)
+    node = statement(at)
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         target = node.targets[0]
         return ast.unparse(target) if isinstance(target, (ast.Name, ast.Attribute)) else None

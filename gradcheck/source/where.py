@@ -1,4 +1,4 @@
-"""Where a thing stands in somebody's source, as 'file:line' that a reader can click on."""
+"""Where something is defined, or failed, as 'file:line' that a reader can click on."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ import os
 import re
 import sys
 import traceback
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from gradcheck.source.line import Line
+
 UNKNOWN = "<unknown>"
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """`path` relative to the working directory where it lies below it, else as it is."""
-    try:
-        return Path(path).resolve().relative_to(Path.cwd()).as_posix()
-    except (ValueError, OSError):
-        return str(path)
 
 
 def where_of(value: Any) -> str:
@@ -33,13 +26,24 @@ def where_of(value: Any) -> str:
     value = getattr(value, "func", value)  # functools.partial
     code = getattr(value, "__code__", None)
     if code is not None:
-        return f"{shown(code.co_filename)}:{code.co_firstlineno}"
+        return str(Line(code.co_filename, code.co_firstlineno))
     cls = value if isinstance(value, type) else type(value)
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file is None:
         return UNKNOWN
     line = line_matching(file, rf"\s*class\s+{re.escape(cls.__name__)}\b") or 1
-    return f"{shown(file)}:{line}"
+    return str(Line(file, line))
+
+
+def defined_at(function: Any) -> str | None:
+    """'file:line' of the `def` of a Python function, below its decorators; None without source."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return None
+    line = code.co_firstlineno  # that of the first decorator, where there is one
+    while linecache.getline(code.co_filename, line).lstrip().startswith("@"):
+        line += 1
+    return str(Line(code.co_filename, line))
 
 
 def line_matching(file: str | os.PathLike[str], pattern: str) -> int | None:
@@ -53,21 +57,21 @@ def line_matching(file: str | os.PathLike[str], pattern: str) -> int | None:
 
 def where_of_frame(frame: FrameType) -> str:
     """'file:line' of the line that a frame is at."""
-    return f"{shown(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return str(Line.of_frame(frame))
 
 
 def where_raised(error: BaseException, file: str | os.PathLike[str] | None) -> str:
     """'file:line' of the innermost line of `file` (or of its folder) that led to `error`.
 
-    A syntax error stands where the parser says. Without any such line it is the file itself.
+    For a syntax error it is the line that the parser names. Without any, it is the file's first.
     """
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{shown(error.filename)}:{error.lineno or 1}"
+        return str(Line(error.filename, error.lineno or 1))
     if file is None:
         return UNKNOWN
     real = os.path.realpath(file)
     inside = os.path.dirname(real) + os.sep if os.path.basename(real) == "__init__.py" else real
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if os.path.realpath(frame.filename).startswith(inside):
-            return f"{shown(frame.filename)}:{frame.lineno}"
-    return f"{shown(file)}:1"
+            return str(Line(frame.filename, frame.lineno or 1))
+    return str(Line(os.fspath(file), 1))
