@@ -1,4 +1,4 @@
-"""An exception out of user code (model, op, data, step) as a finding, with the user's line."""
+"""An exception from user code (model, op, data, step) becomes a finding with the user's line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 from gradcheck.phrases import one_line
 from gradcheck.result import Finding
 from gradcheck.source.line import Line
-from gradcheck.yamlcases.case import Case
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _NOBODYS = (
@@ -33,8 +32,13 @@ _CALLED_HERE = re.compile(r" \([^()]*gradcheck[^()]*calling\.py:\d+\)")
 """The place of an op's call, where gradcheck itself made it."""
 
 
-def crash(error: Exception, case: Case) -> Finding | None:
-    """A finding for an exception from outside gradcheck; None when it is gradcheck's own."""
+def crash(
+    error: Exception, *, name: str, is_op: bool, declared: str | None = None
+) -> Finding | None:
+    """A finding for an exception from outside gradcheck; None when it is gradcheck's own.
+
+    name, is_op: the op or model that was being probed. declared: 'file:line' of its case.
+    """
     outside = _frames(error)
     deliberate = type(error).__module__.split(".")[0] in ("gradcheck", "tinytorch")
     if not outside and not deliberate:
@@ -42,16 +46,16 @@ def crash(error: Exception, case: Case) -> Finding | None:
     message = one_line(error) or type(error).__name__
     message = _OUR_LINE.sub("", _CALLED_HERE.sub("", message))
     if not type(error).__module__.startswith("gradcheck."):
-        message = f"{case.subject_name} raised {type(error).__name__}: {message}"
+        message = f"{name} raised {type(error).__name__}: {message}"
     user = _users(error)
     backward = type(error).__name__ == "PullbackError"
-    if user is None and not backward and case.place.file:
+    if user is None and not backward and declared is not None:
         # no line of the user's is to blame but those of the case
         return Finding(
             code="crashed",
             message=message,
-            where=f"{case.place.file}:{case.place.line}",
-            advice="correct the case; nothing can be checked before it runs",
+            where=declared,
+            advice="correct the case; nothing can be checked until it runs",
         )
     if user is None and outside and not deliberate:
         user = outside[-1]
@@ -61,10 +65,10 @@ def crash(error: Exception, case: Case) -> Finding | None:
         message=message,
         where=at,
         lines=(f"at {at}   {user.line}",) if user else (),
-        op=case.op,
+        op=name if is_op else None,
         advice="return one cotangent for each input, of the shape of that input"
         if backward
-        else "make the case run on its own first; nothing can be checked before it does",
+        else "make the case run on its own first; nothing can be checked until it does",
     )
 
 

@@ -135,7 +135,7 @@ def test_what_no_line_of_code_is_to_blame_for_is_the_fault_of_the_case(case, che
     assert finding.message.startswith(says)
     assert finding.where == "cases/a.yaml:3"
     assert finding.lines == ()
-    assert finding.advice == "correct the case; nothing can be checked before it runs"
+    assert finding.advice == "correct the case; nothing can be checked until it runs"
 
 
 @pytest.mark.parametrize(
@@ -175,6 +175,6 @@ def test_a_mistake_of_gradcheck_itself_is_raised(monkeypatch):
     loaded = load_text("schema: 1\ncases:\n  c: {op: sin, inputs: {x: [2]}}\n", registry)
     from gradcheck.checks.gradient import check as gradient
 
-    monkeypatch.setattr(gradient, "look", None)
+    monkeypatch.setattr(gradient, "examine", None)
     with pytest.raises(TypeError):
         run_check(loaded.cases[0], "gradient", registry)

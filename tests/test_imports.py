@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+CRASH = ROOT / "gradcheck" / "crash.py"
 
 STAGES = (
     # A module imports at import time only from its own stage and from those after it.
@@ -27,9 +28,10 @@ STAGES = (
         "gradcheck.names.builtin",
     ),
     ("gradcheck.engine",),
+    ("gradcheck.probe.from_case",),
     ("gradcheck.checks",),
     ("gradcheck.numerics",),
-    ("gradcheck.probe.subject",),
+    ("gradcheck.probe",),
     ("gradcheck.probe.batches", "gradcheck.crash"),
     ("gradcheck.frameworks",),
     ("gradcheck.report",),
@@ -39,11 +41,10 @@ STAGES = (
         "gradcheck.names.validate",
         "gradcheck.yamlcases.implicit",
     ),
-    ("gradcheck.yamlcases", "gradcheck.names.registry", "gradcheck.together"),
+    ("gradcheck.yamlcases", "gradcheck.names.registry"),
     (
         "gradcheck.frameworks.protocol",
         "gradcheck.result",
-        "gradcheck.shards",
         "gradcheck.memory",
         "gradcheck.source.text",
     ),
@@ -132,6 +133,31 @@ def test_a_stage_imports_only_what_comes_after_it(name, path):
     for other in imported(path, name, lazily=False):
         stage = stage_of(other)
         assert stage is None or stage >= own, f"{name} imports {other}, which comes before it"
+
+
+def test_only_one_way_to_a_subject_knows_what_a_case_is():
+    for name, path in modules("gradcheck/probe"):
+        if name == "gradcheck.probe.from_case":
+            continue
+        known = ("gradcheck.yamlcases", "gradcheck.names")
+        wrong = [i for i in imported(path, name) if any(belongs(i, k) for k in known)]
+        assert not wrong, f"{name} imports {wrong}"
+    for name, path in [*modules("gradcheck/numerics"), ("gradcheck.crash", CRASH)]:
+        assert "gradcheck.yamlcases.case.Case" not in imported(path, name), name
+
+
+def test_there_is_no_import_circle():
+    names = {name for name, path in modules("gradcheck") if path.name != "__init__.py"}
+    arrows = {
+        name: imported(path, name, lazily=False) & names
+        for name, path in modules("gradcheck")
+        if name in names
+    }
+    while leaves := [name for name, others in arrows.items() if not others & arrows.keys()]:
+        for name in leaves:
+            del arrows[name]
+    stuck = {name: sorted(others & arrows.keys()) for name, others in arrows.items()}
+    assert not stuck, f"these import one another in a circle, or import such: {stuck}"
 
 
 def test_nothing_private_of_pytest_is_imported():

@@ -41,16 +41,6 @@ def test_run_case_tells_a_right_op_from_a_wrong_one():
     assert np.isclose(result.findings[0].analytic / result.findings[0].numeric, 2 / 3)
 
 
-@pytest.mark.parametrize("name", ["cube", "bad_cube"])
-def test_run_case_runs_the_shards_of_a_check(name):
-    told = []
-    for shards in (1, 3):
-        text = CASE.format(op=name) + f"    checks: {{gradient: {{shards: {shards}}}}}\n"
-        told.append(run_case(text, Plugin())["gradient"].to_json())
-        told[-1]["measurements"].pop("evaluations")
-    assert told[0] == told[1]
-
-
 def test_a_whole_file_with_one_case_will_do_too():
     results = run_case("schema: 1\ncases:\n  c: {op: cube, inputs: {x: [2]}}", Plugin())
     assert list(results) == ["gradient"]

@@ -1,5 +1,5 @@
-"""List the plugins: where each comes from, its version and API number, what it brings, and what
-failed. Exit status 1 when anything failed."""
+"""List the plugins: where each comes from, its version and API number, what it registers, and
+what failed. The exit status is 1 if anything failed."""
 
 from __future__ import annotations
 

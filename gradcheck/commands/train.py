@@ -88,7 +88,7 @@ def find_case(target: str, registry: Registry) -> Case:
 
 
 def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int:
-    from gradcheck.probe.subject import Subject
+    from gradcheck.probe.from_case import CaseSubject
     from gradcheck.training import checkpoint
     from gradcheck.training.progress import Progress
     from gradcheck.training.sample import source_of
@@ -102,7 +102,7 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
     progress = Progress(sys.stdout)
     if not arguments.no_checks and not _examined(case, registry, arguments, progress):
         return 1
-    subject = Subject(case, registry, seed=arguments.seed)
+    subject = CaseSubject(case, registry, seed=arguments.seed)
     trainer = Trainer(subject, spec)
     data = subject.dataset
     progress.say(f"data: {source_of(data) or type(data).__name__}")
@@ -110,7 +110,7 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
     progress.say(f"model: {case.model}, {count:,} parameters; {spec.steps} steps")
     path = folder / CHECKPOINT
     if arguments.resume:
-        checkpoint.load(trainer, path)
+        checkpoint.load(trainer, case, path)
         progress.say(f"resumed from {path} after {trainer.step} steps")
     elif path.exists() and not arguments.no_checkpoint:
         before = path.with_suffix(".previous.safetensors")
@@ -120,7 +120,7 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
     def evaluated(trainer: Trainer) -> None:
         progress.evaluation(trainer)
         if not arguments.no_checkpoint and trainer.step:
-            checkpoint.save(trainer, path)
+            checkpoint.save(trainer, case, path)
 
     progress.start(trainer)
     with _interruptible() as interrupted:
@@ -133,11 +133,11 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
             done = trainer.run(after_step=stepped, after_evaluation=evaluated)
         except Diverged as error:
             progress.say(f"diverged: {error}")
-            _draw(trainer, folder, progress)
+            _draw(trainer, case.name, folder, progress)
             return 1
-    _draw(trainer, folder, progress)
+    _draw(trainer, case.name, folder, progress)
     if not done:
-        return _stopped(trainer, path, arguments, progress)
+        return _stopped(trainer, case, path, arguments, progress)
     _finish(trainer, arguments, progress)
     return 0
 
@@ -163,17 +163,17 @@ def _examined(
         return True
     count = len(verdict.failed)
     progress.say(
-        f"\nnot trained: {count} check{'s are' if count > 1 else ' is'} red; mend "
-        f"{'them' if count > 1 else 'it'} first, or train all the same with --force"
+        f"\nnot trained: {count} check{'s are' if count > 1 else ' is'} red; fix "
+        f"{'them' if count > 1 else 'it'} first, or train anyway with --force"
     )
     return False
 
 
 def _explained(error: Exception, case: Case) -> Exception:
     """A Mistake when the error comes from the case's own model or data; otherwise the error."""
-    from gradcheck.crash import crash
+    from gradcheck.engine import crash_of
 
-    finding = crash(error, case)
+    finding = crash_of(case, error)
     if finding is None:
         return error
     return Mistake("; ".join([finding.message, *finding.lines]))
@@ -197,14 +197,14 @@ def _interruptible() -> Iterator[Any]:
 
 
 def _stopped(
-    trainer: Trainer, path: Path, arguments: argparse.Namespace, progress: Progress
+    trainer: Trainer, case: Case, path: Path, arguments: argparse.Namespace, progress: Progress
 ) -> int:
     from gradcheck.training import checkpoint
 
     if arguments.no_checkpoint:
         progress.say(f"stopped after {trainer.step} steps; nothing was kept (--no-checkpoint)")
         return INTERRUPTED
-    checkpoint.save(trainer, path)
+    checkpoint.save(trainer, case, path)
     options = "".join(
         f" --{name.replace('_', '-')} {value}"
         for name in ("steps", "eval_every", "seed", "output", "sample")
@@ -217,11 +217,11 @@ def _stopped(
     return INTERRUPTED
 
 
-def _draw(trainer: Trainer, folder: Path, progress: Progress) -> None:
+def _draw(trainer: Trainer, name: str, folder: Path, progress: Progress) -> None:
     from gradcheck.training.checkpoint import write_atomically
     from gradcheck.training.curve import loss_curve
 
-    title = f"{trainer.subject.case.name}, {trainer.step} updates"
+    title = f"{name}, {trainer.step} updates"
     write_atomically(folder / CURVE, loss_curve(trainer.history, title).encode())
     progress.say(f"loss curve: {folder / CURVE}")
 

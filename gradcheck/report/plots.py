@@ -40,7 +40,7 @@ def thin(values: list[float], width: int) -> list[float]:
 
 
 def figure_lines(figures: Mapping[str, Any]) -> list[str]:
-    """A line for each figure that fits one: the loss curve and the learning-rate sweep."""
+    """A line for each figure that fits one: the loss curve."""
     lines = []
     curve = figures.get("loss_curve")
     if isinstance(curve, Mapping) and curve.get("loss"):
@@ -48,14 +48,6 @@ def figure_lines(figures: Mapping[str, Any]) -> list[str]:
         steps = curve.get("steps") or [len(loss)]
         lines.append(
             f"loss {short(loss[0])} {sparkline(loss)} {short(loss[-1])} (step {steps[-1]})"
-        )
-    sweep = figures.get("lr_sweep")
-    if isinstance(sweep, Mapping) and sweep.get("lr") and sweep.get("final"):
-        final = [as_float(v) for v in sweep["final"]]
-        rates = sweep["lr"]
-        lines.append(
-            f"final loss by lr, {short(as_float(rates[0]))} to {short(as_float(rates[-1]))}: "
-            f"{sparkline(final)}"
         )
     return lines
 

@@ -95,7 +95,7 @@ def test_seen_by_the_gradient_alone(bench: Bench) -> None:
 def test_no_time_axis_is_skipped(bench: Bench) -> None:
     result = bench.run("causality", lambda: nn.Linear(8, 5))
     assert result.outcome == "skipped"
-    assert "is no sequence of ids or of vectors" in (result.reason or "")
+    assert "is not a sequence of ids or of vectors" in (result.reason or "")
 
 
 @pytest.mark.parametrize("mixes", [False, True])

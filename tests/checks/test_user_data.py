@@ -92,6 +92,6 @@ class Apart:
     )
     in_order(
         user.run("[loader]", data="{name: apart, batch: 16}"),
-        "of 64 samples come with a label that is not theirs, the first at position",
-        "shuffle inputs and labels by one and the same permutation",
+        "of 64 samples come with the wrong label, the first at position",
+        "shuffle inputs and labels by the same permutation",
     )

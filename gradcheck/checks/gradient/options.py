@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gradcheck.checks.base import Options, Shards
+from gradcheck.checks.base import Options
+from gradcheck.numerics.examine import Settings
 
 
 class GradientOptions(Options):
@@ -44,4 +45,13 @@ class GradientOptions(Options):
     extra: list[dict[str, object]] = Field(
         [], description="more inputs to check an op at, each written like `inputs`"
     )
-    shards: Shards = 1
+
+    def settings(self) -> Settings:
+        """What is asked of the examination of one point."""
+        return Settings(
+            directions=self.directions,
+            budget=self.budget,
+            exhaustive=self.exhaustive,
+            method=self.method,
+            order=self.order,
+        )

@@ -15,33 +15,38 @@ from gradcheck.numerics.examine import examine
 from gradcheck.numerics.inputs import variants
 from gradcheck.numerics.ops.overflow import overflow
 from gradcheck.numerics.telling.blame import at_home
-from gradcheck.numerics.telling.merge import Examination
-from gradcheck.probe.subject import Subject
-from gradcheck.result import Finding, Json
-from gradcheck.shards import Dealer, Shard
+from gradcheck.numerics.telling.conclude import Examination
+from gradcheck.probe.subject import Declared, Subject
+from gradcheck.result import Finding
 from gradcheck.yamlcases.case import InputSpec
 
 BUDGET = 2e7
 """Budget of one derived input: small, for there are many."""
-SMALL = 1000
-"""Entries from which on the size of an input tells what its check costs."""
 ENOUGH = 3
 """Findings after which no more inputs are tried."""
 
 
 class Variants:
-    """The derived and extra inputs of an op case, those that are dealt to one shard.
+    """The derived and extra inputs of an op case.
 
-    tried: what became of each, in plain values. order: its place among all. kind: the name of what
-    it derives from, None when the op refuses it. dropped: refused, be it in the backward.
+    kinds: how many inputs of each kind the op takes. dropped: how
+    many it refuses, in the forward or in the backward.
     """
 
-    def __init__(
-        self, subject: Subject, options: GradientOptions, home: str | None, shard: Shard
-    ) -> None:
-        self.subject, self.options, self.home, self.shard = subject, options, home, shard
-        self.tried: list[Json] = []
+    def __init__(self, subject: Subject, declared: Declared, options: GradientOptions) -> None:
+        self.subject, self.declared, self.options = subject, declared, options
+        self.settings = dataclasses.replace(options.settings(), budget=BUDGET)
+        self.findings: list[Finding] = []
         self.notes: list[str] = []
+        self.kinds: dict[str, int] = {}
+        self.dropped = 0
+
+    def measurements(self) -> dict[str, Any]:
+        return {
+            "variants": sum(self.kinds.values()),
+            "variant_kinds": self.kinds,
+            "variants_dropped": self.dropped,
+        }
 
     def wanted(self, name: str) -> bool:
         chosen = self.options.variants
@@ -49,7 +54,6 @@ class Variants:
         return listed and name not in self.options.skip_variants
 
     def candidates(self) -> Iterator[tuple[str, int, list[variants.Candidate]]]:
-        case = self.subject.case
         operands = {n: self.subject.framework.get(t) for n, t in self.subject.operands.items()}
         rng = np.random.default_rng([self.subject.seed, 5])
         known = set(variants.NAMES)
@@ -59,7 +63,7 @@ class Variants:
                 self.notes.append(
                     f"no variant is called {name!r}; there are {', '.join(variants.NAMES)}"
                 )
-        yield from variants.derive(case.inputs, operands, rng, self.wanted)
+        yield from variants.derive(self.declared.inputs, operands, rng, self.wanted)
         for number, extra in enumerate(self.options.extra):
             specs = {
                 n: s if isinstance(s, InputSpec) else InputSpec.model_validate(_spec(s))
@@ -67,38 +71,28 @@ class Variants:
             }
             arrays = dict(operands)
             arrays.update({n: variants.draw(s, rng) for n, s in specs.items()})
-            full = {**case.inputs, **specs}
+            full = {**self.declared.inputs, **specs}
             yield f"extra{number}", 1, [variants.Candidate(f"extra{number}", arrays, full)]
 
-    def run(self, settings: dict[str, Any]) -> None:
-        dealer = Dealer(self.shard)
-        order = found = 0
+    def run(self) -> None:
         for name, keep, candidates in self.candidates():
             kept = 0
             for candidate in candidates:
                 if kept == keep:
                     break
-                order += 1
                 subject = self.accepted(candidate)
                 if subject is None:
-                    if self.shard.last:  # counted once
-                        self._tell(order, None, True, [])
+                    self.dropped += 1
                     continue
                 kept += 1
-                size = sum(a.size for a in candidate.arrays.values())
-                if not dealer.mine(size + SMALL):
-                    continue
-                findings, dropped = self.examine(subject, candidate, settings)
+                self.kinds[name] = self.kinds.get(name, 0) + 1
+                findings, dropped = self.examine(subject, candidate)
+                self.dropped += dropped
                 if name == "huge" and not findings:
-                    findings = self.told(overflow(subject, candidate.arrays), candidate)
-                self._tell(order, name, dropped, findings)
-                found += len(findings)
-                if found >= ENOUGH:
+                    findings = self.worded(overflow(subject, candidate.arrays), candidate)
+                self.findings += findings
+                if len(self.findings) >= ENOUGH:
                     return
-
-    def _tell(self, order: int, kind: str | None, dropped: bool, findings: list[Finding]) -> None:
-        told = [f.to_json() for f in findings]
-        self.tried.append({"order": order, "kind": kind, "dropped": dropped, "findings": told})
 
     def accepted(self, candidate: variants.Candidate) -> Subject | None:
         """The subject at these inputs, or None where the op refuses them."""
@@ -127,38 +121,37 @@ class Variants:
         )
 
     def examine(
-        self, subject: Subject, candidate: variants.Candidate, settings: dict[str, Any]
+        self, subject: Subject, candidate: variants.Candidate
     ) -> tuple[list[Finding], bool]:
         """Its findings, and whether the op refuses these inputs in its backward."""
-        case = self.subject.case
+        op = self.subject.name
         try:
-            done: Examination = examine(subject, seed=subject.seed, budget=BUDGET, **settings)
+            done = examine(subject, self.settings)
         except Exception as error:
             done = Examination()
-            if crash(error, case) is None:
+            if crash(error, name=op, is_op=True) is None:
                 raise  # gradcheck's own
             if not self.broadcasts(subject):
                 return [], True
             done.findings.append(
                 Finding(
                     code="bad_shape",
-                    op=case.op,
-                    message=f"{case.op} broadcasts its inputs and its backward cannot handle that: "
+                    op=op,
+                    message=f"{op} broadcasts its inputs and its backward cannot handle that: "
                     f"{type(error).__name__}: {' '.join(str(error).split())}",
-                    where=self.home,
+                    where=self.declared.home,
                     advice="sum the cotangent over the axes along which the input was repeated",
                 )
             )
-        return self.told(done.findings[:1], candidate), False
+        return self.worded(done.findings[:1], candidate), False
 
-    def told(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
+    def worded(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
         """Findings of a variant, with a case to paste."""
-        case = self.subject.case
-        name = f"{case.name}_{candidate.name}"
-        paste = variants.as_yaml(name, str(case.op), case.args, candidate.specs)
+        name = f"{self.declared.title}_{candidate.name}"
+        paste = variants.as_yaml(name, self.subject.name, self.subject.args, candidate.specs)
         shown = []
         for finding in findings:
-            finding = at_home(finding, self.home)
+            finding = at_home(finding, self.declared.home)
             shown.append(
                 dataclasses.replace(
                     finding,
@@ -168,27 +161,6 @@ class Variants:
                 )
             )
         return shown
-
-
-def counted_variants(tried: list[Json]) -> tuple[list[Finding], dict[str, Any]]:
-    """Findings and measurements of the derived inputs of all shards, up to the last one that the
-    check would have looked at, had it not been divided."""
-    findings: list[Finding] = []
-    kinds: dict[str, int] = {}
-    dropped = 0
-    for told in sorted(tried, key=lambda t: t["order"]):
-        if len(findings) >= ENOUGH:
-            break
-        if told["kind"] is not None:
-            kinds[told["kind"]] = kinds.get(told["kind"], 0) + 1
-        dropped += told["dropped"]
-        findings += [Finding.from_json(f) for f in told["findings"]]
-    measured = {
-        "variants": sum(kinds.values()),
-        "variant_kinds": kinds,
-        "variants_dropped": dropped,
-    }
-    return findings, measured
 
 
 def _spec(value: Any) -> Any:

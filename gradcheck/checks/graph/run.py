@@ -27,7 +27,7 @@ from gradcheck.source.line import Line
 def inspect_graph(subject: Subject, options: Any) -> GraphReport:
     """Run forward and backward once under the tracer and classify every parameter."""
     wide = subject.framework.precision.data
-    size = None if subject.case.op is not None else _size(subject, options)
+    size = None if subject.is_op else _size(subject, options)
     trouble = None
     with tracing(subject.framework) as trace:
         traced = subject.fresh(dtype=wide, batch_size=size)
@@ -97,10 +97,9 @@ def tracing(framework: Any) -> AbstractContextManager[Any]:
 
 
 def _size(subject: Subject, options: Any) -> int | None:
-    data = subject.case.data
-    if options.batch is None or data is None:
+    if options.batch is None or not subject.has_data:
         return None
-    return int(min(options.batch, data.batch))
+    return int(min(options.batch, subject.batching.size))
 
 
 def _run_once(
@@ -126,7 +125,7 @@ def _run_once(
     report.loss = probe.scalar(values)
     report.tape = list(_tape(subject, output))
     report.dead = dead_units(report.tape, options.max_dead)
-    cotangent = None if subject.case.op is None else probe.cotangent
+    cotangent = probe.cotangent if subject.is_op else None
     try:
         subject.backward(output, cotangent)
     except Exception as error:

@@ -168,7 +168,7 @@ class Classifier:
         other.framework.train_mode(other.model, not other.training)
         mode = "eval" if subject.training else "train"
         yield other, f"in {mode} mode"
-        if subject.case.data is not None:
+        if subject.has_data:
             yield subject.fresh(batch_size=None), "on a larger batch"
             more = subject.fresh(batch_size=None)
             more.batch = list(more.batches(3))[-1]

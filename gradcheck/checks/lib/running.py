@@ -82,9 +82,8 @@ def not_finite(values: Array) -> Result | None:
 
 def tolerance(subject: Subject, values: Array) -> float:
     """Differences up to this are rounding: the order of sums depends on shapes."""
-    eps = float(np.finfo(subject.framework.precision.data).eps)
     size = float(np.max(np.abs(values), initial=0.0))
-    return 1e4 * eps * max(size if np.isfinite(size) else 1.0, 1e-3)
+    return 1e4 * subject.eps * max(size if np.isfinite(size) else 1.0, 1e-3)
 
 
 def largest(difference: Array) -> float:

@@ -16,6 +16,11 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
 
+CLOSE = 1e-12
+"""Share of the largest value by which two orders of summation may differ."""
+TINIEST = 1e-300
+"""So that zeros are close to zeros."""
+
 UNKNOWN, LOOP, PLAIN, ALIGNED = "unknown", "loop", "plain", "aligned"
 
 
@@ -95,9 +100,9 @@ def close(a: Array, b: Array) -> bool:
     if a.dtype.kind not in "fc":
         return bool(np.array_equal(a, b))
     with np.errstate(all="ignore"):  # most arrays are finite, and then this is all
-        if a.size and float(np.abs(a - b).max()) <= 1e-12 * float(np.abs(b).max()):
+        if a.size and float(np.abs(a - b).max()) <= CLOSE * float(np.abs(b).max()):
             return True
     size = np.abs(b[np.isfinite(b)])
-    tolerance = 1e-12 * (float(size.max()) if size.size else 0.0) + 1e-300
+    tolerance = CLOSE * (float(size.max()) if size.size else 0.0) + TINIEST
     with np.errstate(all="ignore"):
         return bool(((np.abs(a - b) <= tolerance) | (a == b) | (np.isnan(a) & np.isnan(b))).all())

@@ -1,4 +1,4 @@
-"""What every pullback must be besides right: linear, repeatable, and without side effects.
+"""What every pullback must be, apart from right: linear, repeatable, without side effects.
 
 Also that neither the result nor the pullback depends on how arrays lie in memory.
 """
@@ -13,6 +13,11 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.ops.breach import Breach, Parts, copies, gap_between, pulled
 from gradcheck.numerics.ops.linearity import check_linear
+
+REPEATS = 1e-12
+"""Share by which a pullback that is called again may differ: a sum in another order at most."""
+LAYOUT = 1e-9
+"""Share by which another memory layout may change a result: other loops, other orders of sums."""
 
 
 def check_laws(
@@ -38,7 +43,7 @@ def check_laws(
         breaches.append(
             Breach(
                 "mutates",
-                "its pullback changes the cotangent in place; whoever else receives that array "
+                "its pullback changes the cotangent in place; every other user of that array "
                 "gets a wrong gradient",
                 advice="write `g = g * ...`, not `g *= ...`",
             )
@@ -49,7 +54,7 @@ def check_laws(
     elif not np.array_equal(result, result_before, equal_nan=True):
         breaches.append(Breach("mutates", "its pullback changes the result of the op in place"))
     second = pulled(pullback, np.array(cotangent))
-    gap = gap_between(second, first, 1e-12)
+    gap = gap_between(second, first, REPEATS)
     if gap is not None:
         breaches.append(
             Breach(
@@ -93,7 +98,7 @@ def _after_another_call(
         return None
     if np.shape(result) != np.shape(cotangent):
         return None
-    gap = gap_between(pulled(pullback, np.array(cotangent)), first, 1e-12)
+    gap = gap_between(pulled(pullback, np.array(cotangent)), first, REPEATS)
     if gap is None:
         return None
     return Breach(
@@ -107,7 +112,7 @@ def _after_another_call(
 
 
 def _elsewhere(value: Any) -> Any:
-    """The same entries in another order: surely in the domain, seldom the same."""
+    """The same entries in another order: inside the domain, and rarely the same."""
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
     return 0.75 * np.roll(value.reshape(-1), 1).reshape(value.shape)
@@ -133,7 +138,7 @@ def check_layouts(
     for name, layout in LAYOUTS.items():
         moved = [layout(v) if isinstance(v, np.ndarray) and v.ndim else v for v in copies(inputs)]
         again, pullback = call.vjp(moved)
-        if again.shape != result.shape or gap_between([again], [result], 1e-9) is not None:
+        if again.shape != result.shape or gap_between([again], [result], LAYOUT) is not None:
             return [
                 Breach(
                     "wrong_gradient",
@@ -144,7 +149,7 @@ def check_layouts(
         gap = gap_between(
             pulled(pullback, layout(cotangent) if cotangent.ndim else cotangent.copy()),
             expected,
-            1e-9,
+            LAYOUT,
         )
         if gap is not None:
             return [

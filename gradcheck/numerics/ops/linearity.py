@@ -13,6 +13,16 @@ from gradcheck.numerics.ops.breach import Breach, Parts, gap_between, pulled, si
 HUGE, TINY = 2.0**20, 2.0**-30
 """Sizes of the cotangents that linearity is tried with: an op that clips large ones, or drops small
 ones, answers differently there."""
+LINEAR = 1e-9
+"""Share of what is expected by which the answers may differ: the rounding of three pullbacks."""
+CANCELS = 1e-4
+"""Share of the largest cotangent times the largest result that may remain of terms that cancel: a
+saturated softmax has gradients that are nothing but the rounding of larger numbers."""
+OF_ONE = 1.4e-5
+"""The same for a probability less one, both being about 1. With `LINEAR` the two shares are 1e-13
+and 1.4e-14."""
+FEW_DIGITS = 2e-3
+"""A pullback that is linear to this is the right formula in a smaller dtype, not a wrong one."""
 
 
 def check_linear(
@@ -34,18 +44,17 @@ def check_linear(
         None if p is None or q is None else a * p + b * q for p, q in zip(first, apart)
     ]
     largest = b * size_of(other)
-    # A saturated softmax has gradients that are nothing but the rounding of larger numbers.
-    rounding = 1e-4 * largest * size_of(result)
+    rounding = CANCELS * largest * size_of(result)
     scales = [
         0.0
         if p is None or q is None
         else -a * size_of(p)
         + b * size_of(q)
         + rounding / typical(v)
-        + 1.4e-5 * largest * min(1.0, typical(v)) ** 2  # of a probability less one
+        + OF_ONE * largest * min(1.0, typical(v)) ** 2
         for p, q, v in zip(first, apart, inputs)
     ]
-    gap = gap_between(mixed, expected, 1e-9, scales)
+    gap = gap_between(mixed, expected, LINEAR, scales)
     if gap is None:
         return []
     at_zero = pulled(pullback, np.zeros_like(cotangent))
@@ -94,6 +103,6 @@ def _only_rounded(got: Array | None, want: Array | None, scale: float) -> bool:
     if got is None or want is None:
         return False
     fits = np.isfinite(got)
-    return bool(fits.any() or np.isinf(got).all()) and bool(
-        np.max(np.abs(got - want)[fits], initial=0.0) < 2e-3 * scale and not np.isnan(got).any()
-    )
+    if np.isnan(got).any() or not (fits.any() or np.isinf(got).all()):
+        return False
+    return bool(np.max(np.abs(got - want)[fits], initial=0.0) < FEW_DIGITS * scale)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall, backward_at
 from gradcheck.numerics.core.verdict import KINK, WRONG
-from gradcheck.numerics.end_to_end.replay import Move
+from gradcheck.numerics.end_to_end.bisect import find_entry
 from gradcheck.numerics.ops.breach import Breach
 from gradcheck.numerics.ops.local import InputVerdict
-from gradcheck.numerics.ops.oplines import OpLines
+from gradcheck.numerics.ops.oplines import FIRST_STEP, OneOp, OpLines
 from gradcheck.numerics.telling.diagnose import diagnose
+from gradcheck.numerics.telling.evidence import LeafEvidence
 from gradcheck.result import Finding
 from gradcheck.source.line import with_code
 
@@ -28,7 +28,7 @@ def at_home(finding: Finding, home: str | None) -> Finding:
 
 
 def called(call: OpCall) -> tuple[str, ...]:
-    """Where the op of the user's is called, and where its backward stands."""
+    """Where the user's op is called, and where its backward is defined."""
     places = {"called": call.where, "defined": backward_at(call)}
     return tuple(f"{call.name} is {how} at {with_code(at)}" for how, at in places.items() if at)
 
@@ -175,59 +175,46 @@ def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict])
 
 def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], float, float]:
     """The entry behind a failing random direction of an op's input, by halving."""
-    from gradcheck.numerics.end_to_end.bisect import find_entry
-
     lines = verdict.lines
     assert not isinstance(lines, OpLines)
     i = int(verdict.outcome.wrong[0])
     x = lines.x
-
-    class Whole:
-        evaluations = largest = 0
-        base = 0.0
-
-        def __call__(self, moves: Sequence[Move]) -> Array:
-            values = np.concatenate([v for _, v in moves])
-            out = lines.op.run_many(lines.slot, values).reshape(len(values), -1)
-            return (out - lines.base) @ lines.weights
-
     gradient = np.zeros(x.shape) if part is None else np.asarray(part, dtype=np.float64)
-    return find_entry(
-        Whole(), "", x, gradient, lines.directions[i].reshape(x.shape),
-        float(verdict.h0[i]) * 2.0**-9, float(verdict.outcome.numeric[i]),
-    )  # fmt: skip
+    direction = lines.directions[i].reshape(x.shape)
+    h = float(verdict.h0[i]) * FIRST_STEP
+    total = float(verdict.outcome.numeric[i])
+    forward = OneOp(lines.op, lines.slot, lines.weights)
+    return find_entry(forward, "", x, gradient, direction, h, total)
 
 
 def end_to_end(
-    faults: Sequence[Mapping[str, Any]], wrong: list[str], total: int, *, local: bool
+    faults: Sequence[LeafEvidence], wrong: list[str], total: int, *, local: bool
 ) -> list[Finding]:
     """Findings for leaves that fail though every op call is right (or there is no tape).
 
-    faults: see `evidence`, the worst first. wrong: all wrong leaves, of `total`.
+    faults: the worst first. wrong: all wrong leaves, of `total`.
     """
     return [_leaf(fault, wrong, total, local=local, first=not i) for i, fault in enumerate(faults)]
 
 
-def _leaf(
-    fault: Mapping[str, Any], wrong: list[str], total: int, *, local: bool, first: bool
-) -> Finding:
-    name = fault["name"]
-    index = None if fault["index"] is None else tuple(fault["index"])
-    analytic, numeric, relative = (float(fault[k]) for k in ("analytic", "numeric", "relative"))
+def _leaf(leaf: LeafEvidence, wrong: list[str], total: int, *, local: bool, first: bool) -> Finding:
+    fault = leaf.fault
+    name, index, analytic, numeric = fault.name, fault.index, fault.analytic, fault.numeric
     in_bars = ""
-    if fault["bars"] is not None:
-        in_bars = f" (along a direction through the tensor {fault['bars']:.2g} error bars)"
+    if leaf.bars is not None:
+        in_bars = f" (along a direction through the tensor {leaf.bars:.2g} error bars)"
     lines = [
-        f"analytic {analytic:.9g}, numeric {numeric:.9g}, relative error {relative:.3g}{in_bars}"
+        f"analytic {analytic:.9g}, numeric {numeric:.9g}, "
+        f"relative error {fault.relative:.3g}{in_bars}"
     ]
     advice = None
     if first:
         if len(wrong) > 1:
             rest = ", ".join(wrong[:5]) + (", ..." if len(wrong) > 5 else "")
             lines.append(f"{len(wrong)} of {total} tensors are wrong: {rest}")
-        advice = fault["advice"]
-        if fault["diagnosis"]:
-            lines.append(f"diagnosis (of {fault['looked_at']} entries): {fault['diagnosis']}")
+        advice = leaf.diagnosis.advice
+        if leaf.diagnosis.text:
+            lines.append(f"diagnosis (of {leaf.looked_at} entries): {leaf.diagnosis.text}")
         if local:
             lines.append(
                 "every op's own pullback is right at these values: the fault is in how gradients "
@@ -237,16 +224,16 @@ def _leaf(
     what = (
         f"{name} gets no gradient, but the result depends on it (numeric "
         f"{numeric:.6g} at {list(index or ())})"
-        if fault["missing"]
-        else f"the gradient of {at} is wrong: off by {_percent(relative)}"
+        if fault.missing
+        else f"the gradient of {at} is wrong: off by {_percent(fault.relative)}"
     )
     return Finding(
-        code="missing_gradient" if fault["missing"] else "wrong_gradient",
+        code="missing_gradient" if fault.missing else "wrong_gradient",
         parameter=name,
         index=index,
         analytic=analytic,
         numeric=numeric,
-        relative_error=relative,
+        relative_error=fault.relative,
         message=what,
         lines=tuple(lines),
         advice=advice,
