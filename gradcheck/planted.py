@@ -20,8 +20,8 @@ from gradcheck.yamlcases.case import Case
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What became of one fault.
+class FaultReport:
+    """What the named check made of one fault.
 
     verdict: 'caught', 'missed', 'misnamed', 'false alarm' (fails without it) or 'no case'.
     text: one sentence. result: of the check under the fault, None where it was not run.
@@ -76,16 +76,16 @@ class Planting:
             case = case_of(entry, self.registry)
             return _run(case, str(entry.extra["check"]), self.registry)
 
-    def run(self, entry: Entry) -> Outcome:
+    def run(self, entry: Entry) -> FaultReport:
         check, wanted = str(entry.extra["check"]), str(entry.extra["finding"])
         if not isinstance(entry.extra.get("case"), str):
-            return Outcome(
+            return FaultReport(
                 entry.name, check, "no case", "register it with case='...', the keys of a case"
             )
         before = self.healthy(entry)
         if before.outcome != "passed":
             said = before.reason or before.findings[0].message
-            return Outcome(
+            return FaultReport(
                 entry.name, check, "false alarm", f"without it the check {before.outcome}: {said}"
             )
         result = self.planted(entry)
@@ -93,13 +93,13 @@ class Planting:
         if not hits:
             found = ", ".join(f"{f.code} ({f.message})" for f in result.findings)
             said = found or result.reason or "nothing"
-            return Outcome(
+            return FaultReport(
                 entry.name, check, "missed", f"{wanted} was expected, found: {said}", result
             )
         wrong = misnamed(hits[0], entry.extra.get("expect") or {})
         if wrong:
-            return Outcome(entry.name, check, "misnamed", wrong, result)
-        return Outcome(entry.name, check, "caught", f"{wanted}: {hits[0].message}", result)
+            return FaultReport(entry.name, check, "misnamed", wrong, result)
+        return FaultReport(entry.name, check, "caught", f"{wanted}: {hits[0].message}", result)
 
 
 def _run(case: Case, check: str, registry: Registry) -> Result:

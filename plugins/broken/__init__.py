@@ -8,13 +8,32 @@ from gradcheck import Register, hookimpl
 
 gradcheck_api = 1
 
+OPS = (
+    "tanh_sign",
+    "square_without_two",
+    "sin_scaled",
+    "relu_of_cotangent",
+    "softmax_wrong_axis",
+    "layer_norm_without_variance",
+    "layer_norm_eps_outside",
+    "matmul_untransposed",
+    "embedding_assigns",
+    "max_to_every_tie",
+    "exp_changes_cotangent",
+)
+"""Of the catalogue of wrong ops, those that have a case."""
+
 
 @hookimpl
 def gradcheck_register(register: Register) -> None:
-    from . import datasets, models, ops, steps
+    from gradcheck_plugins._faults import wrong_ops
 
-    for name in ops.NAMES:
-        register.op(f"broken_{name}", getattr(ops, name))
+    from tinytorch import Op
+
+    from . import datasets, models, steps
+
+    for name in OPS:
+        register.op(f"broken_{name}", Op(getattr(wrong_ops, name), f"broken_{name}"))
 
     register.model("rebuilt_activation", models.RebuiltActivation)
     register.model("detached_branch", models.DetachedBranch)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.subjects import Arrays, Bench, codes, texts
+from tests.support.results import codes
+from tests.support.subjects import Arrays, Bench, texts
 from tests.support.tiny import TinyGPT
 from tinytorch import Tensor, nn
 from tinytorch.nn import functional as F

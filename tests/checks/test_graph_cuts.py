@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck.result import Finding
-from tests.support.subjects import Bench, codes
+from tests.support.results import codes
+from tests.support.subjects import Bench
 from tinytorch import Tensor, nn
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.subjects import Arrays, Bench, codes
+from tests.support.results import codes
+from tests.support.subjects import Arrays, Bench
 from tests.support.tiny import TinyGPT
 from tinytorch import Tensor, nn
 

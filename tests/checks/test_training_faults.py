@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.nets import Net, Table, only, plain_step
-from tests.support.subjects import Arrays, Bench, codes, texts
+from tests.support.nets import Net, Table, plain_step
+from tests.support.results import codes, only
+from tests.support.subjects import Arrays, Bench, texts
 from tinytorch import Tensor, optim
 from tinytorch.nn import functional as F
 

@@ -13,6 +13,8 @@ from gradcheck.names import load as plugins
 from gradcheck.planted import case_from
 from tests.faults import correct_models, correct_ops, correct_training
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

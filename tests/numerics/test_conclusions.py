@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tinytorch.op import Op
 
 from gradcheck.frameworks.protocol import Precision
 from gradcheck.frameworks.tinytorch import TinyTorch
@@ -12,6 +11,7 @@ from gradcheck.numerics.core.verdict import RIGHT
 from gradcheck.numerics.examine import Look
 from tests.numerics.test_end_to_end import Broken, Residual, WithoutTape, step
 from tests.support.numerics import check_model, check_op
+from tinytorch import Op
 
 
 def off_by_a_bit(x):

@@ -20,6 +20,8 @@ from gradcheck.result import Result
 from tinytorch import Tensor
 from tinytorch.nn import functional as F
 
+pytestmark = pytest.mark.slow
+
 IDS, TARGETS = np.random.default_rng(0).integers(0, 16, (2, 2, 8))
 ERROR = 1e-6
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.support.results import codes
+
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
@@ -151,10 +153,6 @@ checks: {checks}
 
 def run(kit, model, checks="[graph, gradient, overfit, updates]"):
     return kit.run_case(DIGITS.format(model=model, checks=checks))
-
-
-def codes(result):
-    return [finding.code for finding in result.findings]
 
 
 @pytest.mark.parametrize("model", ["Two", "Norm"])

@@ -42,21 +42,8 @@ CUT = Finding(
 )
 
 
-def test_the_text_of_a_failure() -> None:
-    text = failure_text(ENTRY.but(findings=(CUT,)))
-    assert text == (
-        "cases/shakespeare.yaml:14  shakespeare_gpt::graph  FAILED\n"
-        "  38 of 38 parameters get no gradient from the loss\n"
-        "     the graph is cut at train.py:41   "
-        "logits_2d = Tensor(logits.data.reshape(-1, vocab))\n"
-        "     `logits` was made at model.py:88 by linear; "
-        "upstream: token_embedding.weight, ... (38)\n"
-        "  use a Tensor operation instead: logits.reshape(-1, vocab)\n"
-        "  14 |   shakespeare_gpt:\n"
-        "  18 |       graph:\n"
-        '  re-run: pytest --gradcheck "cases/shakespeare.yaml::shakespeare_gpt::graph" '
-        "--gradcheck-seed 0"
-    )
+def test_the_text_of_a_failure(golden) -> None:
+    golden(failure_text(ENTRY.but(findings=(CUT,))))
 
 
 def test_the_lines_of_the_case_are_its_name_and_its_check() -> None:
@@ -173,14 +160,8 @@ def entries() -> list[Entry]:
     ]
 
 
-def test_summary_counts_worst_and_slowest() -> None:
-    assert summary_lines(entries(), [], 0) == [
-        "gradient  1 passed, 1 failed",
-        "graph     1 xfailed",
-        "worst relative error: 2.5e-01 in a.yaml::y::gradient (layers.0.weight)",
-        "slowest: 2.00 s a.yaml::y::gradient",
-        "         0.50 s a.yaml::x::gradient",
-    ]
+def test_summary_counts_worst_and_slowest(golden) -> None:
+    golden("\n".join(summary_lines(entries(), [], 0)))
 
 
 def test_summary_is_silent_without_cases() -> None:
@@ -188,16 +169,9 @@ def test_summary_is_silent_without_cases() -> None:
     assert summary_lines([], ["plugin x is broken"], 0) == ["plugin failure: plugin x is broken"]
 
 
-def test_v_shows_measurements_and_vv_the_tensors() -> None:
-    once = "\n".join(summary_lines(entries(), [], 1))
-    assert "a.yaml::x::gradient  worst_relative_error 3e-11, worst_at w, entries 1,234" in once
-    assert "bias" not in once
-    twice = summary_lines(entries(), [], 2)
-    assert "  tensors  error  entries" in twice
-    assert "  w        3e-11  6" in twice
-    assert "  bias     0" in twice
-    assert "  states  shape  status" in twice
-    assert "  v       2x3    ok" in twice
+@pytest.mark.parametrize("verbosity", [1, 2], ids=["v", "vv"])
+def test_v_shows_measurements_and_vv_the_tensors(verbosity: int, golden) -> None:
+    golden("\n".join(summary_lines(entries(), [], verbosity)))
 
 
 def test_vv_lists_the_parameters_of_a_right_model_too(project) -> None:

@@ -75,7 +75,3 @@ def check_model(
 def checked(make: Callable[[], Subject], **options: Any) -> Result:
     """The gradient check of the subject that `make` makes."""
     return Gradient().run(make(), GradientOptions(**options))
-
-
-def codes(result: Result) -> list[str]:
-    return [f.code for f in result.findings]

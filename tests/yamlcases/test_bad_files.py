@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from gradcheck.yamlcases.load import load_cases
 from gradcheck.yamlcases.text import YamlProblem, compose
+from tests.support.golden import Golden, read_sections
 from tests.yamlcases.shelf import GOOD, HEAD, MODEL, REGISTRY, load, messages
 
-
-class Bad(NamedTuple):
-    text: str
-    errors: list[str]
-    cases: list[str]
-
-
-def read_table() -> dict[str, Bad]:
-    """The sections of bad_files.txt by name."""
-    text = (Path(__file__).parent / "bad_files.txt").read_text(encoding="utf-8")
-    table = {}
-    for section in text.split("\n=== ")[1:]:
-        name, _, rest = section.partition("\n")
-        written, _, said = rest.partition("--- errors\n")
-        errors, _, cases = said.partition("--- cases:")
-        table[name] = Bad(written, errors.splitlines(), cases.replace(",", " ").split())
-    return table
-
-
-TABLE = read_table()
+FILES = Path(__file__).parent / "bad_files.txt"
+SAID = "--- errors"
+# name -> the text of the file
+TABLE = {name: text.split(SAID)[0] for name, text in read_sections(FILES)[1].items()}
 
 
 def test_there_are_many() -> None:
@@ -38,16 +22,12 @@ def test_there_are_many() -> None:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_errors_are_these(name: str) -> None:
-    bad = TABLE[name]
-    loaded = load(bad.text)
-    assert [str(e) for e in loaded.errors] == [f"cases/a.yaml:{e}" for e in bad.errors]
-    assert [c.name for c in loaded.cases] == bad.cases
-
-
-@pytest.mark.parametrize("name", TABLE)
-def test_sentences_have_no_traceback_and_no_pydantic(name: str) -> None:
-    for error in load(TABLE[name].text).errors:
+def test_errors_are_these(name: str, golden: Golden) -> None:
+    loaded = load(TABLE[name])
+    errors = "".join(str(e).removeprefix("cases/a.yaml:") + "\n" for e in loaded.errors)
+    cases = f"--- cases: {', '.join(c.name for c in loaded.cases)}"
+    golden(f"{TABLE[name]}{SAID}\n{errors}{cases}", name=name, path=FILES)
+    for error in loaded.errors:
         assert "Traceback" not in error.message
         assert "Input should" not in error.message
         assert "pydantic" not in error.message
@@ -188,7 +168,7 @@ def test_the_python_parser_refuses_the_same_texts(name: str) -> None:
     verdicts = []
     for pure in (False, True):
         try:
-            compose(TABLE[name].text, pure=pure)
+            compose(TABLE[name], pure=pure)
             verdicts.append("read")
         except YamlProblem:
             verdicts.append("refused")

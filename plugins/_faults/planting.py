@@ -42,7 +42,7 @@ def rewritten(owner: Any, name: str, *changes: tuple[str, str]) -> Iterator[None
     """Function `name` of a module, class or op, with pieces of its source replaced.
 
     Raises LookupError where a piece is not in the source: then the source has changed, and the
-    fault must be written anew.
+    fault must be written again.
     """
     function = inspect.getattr_static(owner, name)
     source = textwrap.dedent(inspect.getsource(function))

@@ -1,6 +1,7 @@
-"""Planted faults: what the checks must find, each with the case on which it shows.
+"""The catalogue of faults: what the checks must find, each with the case on which it shows.
 
-`python -m gradcheck faults` plants them one by one and says which check caught which.
+`python -m gradcheck faults` plants them one by one and reports which check caught which. Only that
+command, tests and benchmarks load it: a name that begins with '_' is not a plugin of ordinary runs.
 """
 
 from gradcheck import Register, hookimpl
