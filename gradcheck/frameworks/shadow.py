@@ -244,11 +244,9 @@ class _Way:
         self._into: dict[int, Sequence[Edge]] = {}
         self._behind: dict[int, set[str]] = {}
 
-    def edges(self, *, start: Sequence[Edge] | None = None, without: Key | None = None) -> (
-        Iterator[Edge]
-    ):  # fmt: skip
-        """Every edge behind the output (or behind `start`), breadth first: nearest first."""
-        queue = list(self._ends if start is None else start)
+    def edges(self, *, behind: Any = None, without: Key | None = None) -> Iterator[Edge]:
+        """Every edge behind the output, or behind a tensor, breadth first: nearest first."""
+        queue = list(self._ends if behind is None else [Edge(behind)])
         seen: set[int] = set()
         while queue:
             following: list[Edge] = []
@@ -279,7 +277,7 @@ class _Way:
     def behind(self, tensor: Any) -> set[str]:
         """Names of the leaves that a tensor was made of."""
         if id(tensor) not in self._behind:
-            self._behind[id(tensor)] = self._named(self.edges(start=[Edge(tensor)]))
+            self._behind[id(tensor)] = self._named(self.edges(behind=tensor))
         return self._behind[id(tensor)]
 
     def names_without(self, key: Key) -> set[str]:

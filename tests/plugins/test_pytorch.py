@@ -224,6 +224,12 @@ def test_a_cut_is_traced_to_its_line(kit, model, line):
     assert lines[number - 1].strip() == line
 
 
+def test_a_cut_by_no_grad_names_the_first_operation_without_a_graph(kit):
+    (finding,) = run(kit, "NoGrad", "[graph]")["graph"].findings
+    assert finding.op == "tanh"
+    assert f"first operation without a graph: tanh at {finding.where}" in finding.lines[1]
+
+
 def test_a_module_in_a_plain_list_is_missed_by_parameters(kit):
     results = run(kit, "Hidden", "[graph, updates]")
     assert "not_in_parameters" in codes(results["graph"])

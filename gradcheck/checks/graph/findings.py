@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,25 +82,22 @@ def _nothing_trains(report: GraphReport) -> Finding:
 
 def _cuts(report: GraphReport) -> Iterator[Finding]:
     """One finding for each line; what a cut explains is not reported again by its status."""
-    by_line: dict[str, list[Cut]] = {}
-    behind: dict[str, set[str]] = {}
     unreached = [s for s in report.states.values() if s.status in UNREACHED]
-    for cut in report.cuts:
-        by_line.setdefault(place(cut), []).append(cut)
+    behind: dict[str, set[str]] = defaultdict(set)
     for state in unreached:
         index = responsible(report.cuts, state.name)
         if index is not None:
-            behind.setdefault(place(report.cuts[index]), set()).add(state.name)
+            behind[place(report.cuts[index])].add(state.name)
     for cut in report.partial:
-        by_line.setdefault(place(cut), []).append(cut)
-        behind.setdefault(place(cut), set()).update(cut.upstream)
+        behind[place(cut)].update(cut.upstream)
+    by_line: dict[str, list[Cut]] = defaultdict(list)
+    for cut in [*report.cuts, *report.partial]:
+        by_line[place(cut)].append(cut)
     for line, cuts in by_line.items():
-        names = [n for n in report.states if n in behind.get(line, ())]
-        if names:
-            yield cut_finding(report, cuts, names)
-    explained = {name for names in behind.values() for name in names}
-    rest = [s for s in unreached if s.name not in explained]
-    yield from _unexplained(report, rest)
+        if behind[line]:
+            yield cut_finding(report, cuts, [n for n in report.states if n in behind[line]])
+    explained = set().union(*behind.values())
+    yield from _unexplained(report, [s for s in unreached if s.name not in explained])
 
 
 def _unexplained(report: GraphReport, rest: list[State]) -> Iterator[Finding]:

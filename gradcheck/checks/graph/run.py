@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.checks.graph.options import GraphOptions
 from gradcheck.checks.graph.report import GraphReport, State
 from gradcheck.checks.graph.states import Classifier
 from gradcheck.checks.graph.units import dead_units
@@ -14,7 +15,9 @@ from gradcheck.checks.lib.probing import Probe
 from gradcheck.frameworks.protocol import (
     Array,
     Cut,
+    CutTrace,
     FindsResults,
+    Framework,
     KnowsOrigins,
     SkipsBuilding,
     TracesCuts,
@@ -24,7 +27,7 @@ from gradcheck.probe.subject import Subject
 from gradcheck.source.line import Line
 
 
-def inspect_graph(subject: Subject, options: Any) -> GraphReport:
+def inspect_graph(subject: Subject, options: GraphOptions) -> GraphReport:
     """Run forward and backward once under the tracer and classify every parameter."""
     wide = subject.framework.precision.data
     size = None if subject.is_op else _size(subject, options)
@@ -34,7 +37,7 @@ def inspect_graph(subject: Subject, options: Any) -> GraphReport:
         if isinstance(trace, SkipsBuilding):
             trace.built()
         try:
-            report, grads, output = _run_once(traced, trace, options)
+            report, grads, output = _run_once(traced, options)
         except Exception as error:
             trouble = error
         else:
@@ -43,8 +46,7 @@ def inspect_graph(subject: Subject, options: Any) -> GraphReport:
     if trouble is not None:
         # Either the user's code fails anyway, then it fails again here, or it cannot live with the
         # arrays that the tracer hands out: then the check goes on without lines.
-        trace = None
-        report, grads, _ = _run_once(subject.fresh(dtype=wide, batch_size=size), None, options)
+        report, grads, _ = _run_once(subject.fresh(dtype=wide, batch_size=size), options)
         report.notes.append(f"cuts could not be traced to their lines: {trouble}")
     if report.dead and size is not None:  # few samples: ask the whole batch before reporting it
         whole = subject.fresh(dtype=wide, batch_size=None)
@@ -53,7 +55,7 @@ def inspect_graph(subject: Subject, options: Any) -> GraphReport:
     return report
 
 
-def _say_where(report: GraphReport, trace: Any) -> None:
+def _say_where(report: GraphReport, trace: CutTrace | None) -> None:
     """Lines that made, and that froze, the parameters."""
     if not isinstance(trace, KnowsOrigins):
         return
@@ -69,7 +71,11 @@ def _say_where(report: GraphReport, trace: Any) -> None:
 
 
 def _find_cuts(
-    report: GraphReport, grads: dict[str, Array | None], output: Any, trace: Any, options: Any
+    report: GraphReport,
+    grads: dict[str, Array | None],
+    output: Any,
+    trace: CutTrace | None,
+    options: GraphOptions,
 ) -> None:
     """Cuts behind which something gets no gradient; failing that, cuts that take a part of one."""
     if trace is None:
@@ -92,18 +98,18 @@ def _any(grad: Array | None) -> bool:
     return grad is not None and bool(np.any(grad))
 
 
-def tracing(framework: Any) -> AbstractContextManager[Any]:
+def tracing(framework: Framework) -> AbstractContextManager[CutTrace | None]:
     return framework.trace_cuts() if isinstance(framework, TracesCuts) else nullcontext()
 
 
-def _size(subject: Subject, options: Any) -> int | None:
+def _size(subject: Subject, options: GraphOptions) -> int | None:
     if options.batch is None or not subject.has_data:
         return None
     return int(min(options.batch, subject.batching.size))
 
 
 def _run_once(
-    subject: Subject, trace: Any, options: Any
+    subject: Subject, options: GraphOptions
 ) -> tuple[GraphReport, dict[str, Array | None], Any]:
     framework = subject.framework
     states = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
-from typing import Any
 
 import numpy as np
 
 from gradcheck.checks.graph.cuts import responsible
+from gradcheck.checks.graph.options import GraphOptions
 from gradcheck.checks.graph.report import GraphReport, State
 from gradcheck.checks.graph.units import through_single
 from gradcheck.checks.lib.probing import Probe, norm
@@ -24,7 +24,9 @@ and measuring each would cost more than it shows."""
 class Classifier:
     """Gives every parameter its status."""
 
-    def __init__(self, report: GraphReport, grads: dict[str, Array | None], options: Any) -> None:
+    def __init__(
+        self, report: GraphReport, grads: dict[str, Array | None], options: GraphOptions
+    ) -> None:
         self.report = report
         self.grads = grads
         self.options = options
