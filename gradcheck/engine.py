@@ -29,7 +29,7 @@ def run_check(
         return Result.skipped(f"{check_name} does not apply: {reason}")
     options = check.Options.model_validate(case.checks.get(check_name) or {})
     try:
-        # Checks provoke overflow and report it (a rate that diverges): no warnings as well.
+        # Checks provoke overflow and report it (a rate that diverges); numpy need not warn of it.
         with np.errstate(all="ignore"):
             result: Result = check.run(CaseSubject(case, registry, seed=seed), options)
             return result
