@@ -254,8 +254,8 @@ class Tracer:
         return next((p for p in reversed(self.quiet) if p is not None), None)
 
     def _edges(self, data: Any, array: Any, kind: str, at: Place) -> tuple[Edge, ...]:
-        """Cut edges from the tensors whose values `data` holds; one of unknown source when it
-        cannot be told, so that a cut can still be found by elimination."""
+        """Cut edges from the tensors whose values `data` holds; one without a source if
+        nobody knows whose they are, so that a cut can still be found by elimination."""
         origins, _ = gather(data)
         if not origins:
             origins = self.memory.find(data, array)

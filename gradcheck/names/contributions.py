@@ -59,7 +59,7 @@ def _op(name: str, value: Any, extra: Mapping[str, Any]) -> str | None:
     if not callable(value):
         return f"an op is a function of tensors, got {_type(value)}; register the function"
     if "inputs" in extra:
-        from gradcheck.yamlcases.implicit import input_specs
+        from gradcheck.yamlcases.inputs import input_specs
 
         try:
             input_specs(extra["inputs"])

@@ -1,4 +1,4 @@
-"""The adapter of PyTorch. CPU tensors; what lies elsewhere is copied over when it is read."""
+"""The adapter of PyTorch. Tensors on other devices are copied to the CPU when they are read."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class PyTorch:
         return torch.from_numpy(array).requires_grad_(trainable)
 
     def named_parameters(self, model: Any) -> dict[str, Tensor]:
-        """Parameters, and plain tensors that require a gradient, wherever they hang.
+        """Parameters, and plain tensors that require a gradient, wherever the model keeps them.
 
         A plain tensor without `requires_grad` is a constant: masks and tables are kept that way. A
-        Parameter of whole numbers is named too, for the check to say that it has no gradient.
+        Parameter of whole numbers is named too, so that the check can report it.
         """
         buffers = {id(b) for b in self.named_buffers(model).values()}
         return {

@@ -12,13 +12,8 @@ from gradcheck.names.registry import Entry, Registry
 from gradcheck.probe.from_case import CaseSubject
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Result
-from gradcheck.yamlcases.case import Case, InputSpec
+from gradcheck.yamlcases.case import Case
 from tinytorch.op import OPS, Op
-
-
-def spec(value: Any) -> InputSpec:
-    """A shape, or the keys of an `InputSpec`."""
-    return InputSpec(**value) if isinstance(value, dict) else InputSpec(shape=tuple(value))
 
 
 def registry(framework: Any = TinyTorch, **things: tuple[str, Any]) -> Registry:
@@ -51,7 +46,7 @@ def check_op(
         op=name,
         seed=seed,
         args=dict(args or {}),
-        inputs={k: spec(v) for k, v in inputs.items()},
+        inputs=dict(inputs),
     )
     names = registry(framework, **{name: ("op", value)})
     return checked(lambda: CaseSubject(case, names), **options)

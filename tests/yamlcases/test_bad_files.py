@@ -42,7 +42,7 @@ def test_empty_file() -> None:
 
 
 def test_tabs() -> None:
-    said = "a tab stands in the indentation; YAML indents with spaces only: replace the tab"
+    said = "there is a tab in the indentation; YAML indents with spaces only: replace the tab"
     assert messages(HEAD + "  bad:\n\top: tanh\n") == [f"4:1: {said}"]
     assert messages(HEAD + GOOD + "    \tseed: 1\n") == [f"6:5: {said}"]
 
@@ -64,7 +64,7 @@ def test_other_encodings() -> None:
     ]
     assert messages(HEAD.encode("utf-16")) == ["1:1: the file is UTF-16; save it as UTF-8"]
     assert messages(HEAD + "  a\x07b: {}\n") == [
-        "3:4: character U+0007 cannot stand in YAML; remove it"
+        "3:4: character U+0007 is not allowed in YAML; remove it"
     ]
 
 
@@ -75,7 +75,7 @@ def test_yaml_bomb(of: str) -> None:
         lines.append(f"x-{name}: &{name} " + of.format(", ".join([f"*{inner}"] * 10)))
     (said,) = messages("\n".join(lines) + "\ncases:\n" + GOOD)
     assert said.endswith(
-        "aliases and merges make more than 1,500,000 values here; write less of them"
+        "aliases and merges make more than 1,500,000 values here; use fewer of them"
     )
     assert said.startswith("8:6: ")
 
@@ -103,7 +103,7 @@ def test_many_values_are_bounded() -> None:
 
 def test_many_directives_are_refused_at_once() -> None:
     many = "".join(f"%TAG !{i}! x\n" for i in range(100_000))
-    said = "directives have no use in a case file; remove it"
+    said = "directives are not used in case files; remove it"
     assert messages(many + "---\n" + HEAD + GOOD) == [f"1:1: %TAG {said}"]
     assert messages(HEAD + GOOD + "...\n" + many) == [f"7:1: %TAG {said}"]
 
@@ -123,7 +123,7 @@ def test_parametrize_is_bounded() -> None:
 def test_errors_are_bounded() -> None:
     loaded = load(HEAD + GOOD + "".join(f"  c{i}: {{op: tann{i}}}\n" for i in range(3000)))
     assert len(loaded.errors) == 101
-    assert loaded.errors[-1].message == "there are more errors in this file; fix those above first"
+    assert loaded.errors[-1].message == "this file has more errors; fix those above first"
     assert [c.name for c in loaded.cases] == ["good"]
 
 

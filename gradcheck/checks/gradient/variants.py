@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,22 +14,21 @@ from gradcheck.numerics.examine import examine
 from gradcheck.numerics.inputs import variants
 from gradcheck.numerics.ops.overflow import overflow
 from gradcheck.numerics.telling.blame import at_home
-from gradcheck.numerics.telling.conclude import Examination
 from gradcheck.probe.subject import Declared, Subject
 from gradcheck.result import Finding
-from gradcheck.yamlcases.case import InputSpec
+from gradcheck.yamlcases.inputs import draw_inputs
 
 BUDGET = 2e7
-"""Budget of one derived input: small, for there are many."""
+"""Budget of one derived input: small, because there are many."""
 ENOUGH = 3
 """Findings after which no more inputs are tried."""
 
 
 class Variants:
-    """The derived and extra inputs of an op case.
+    """Checks an op at derived and extra inputs.
 
-    kinds: how many inputs of each kind the op takes. dropped: how
-    many it refuses, in the forward or in the backward.
+    kinds: how many inputs of each kind the op takes. dropped: at how many it raised, in the
+    forward or in the backward.
     """
 
     def __init__(self, subject: Subject, declared: Declared, options: GradientOptions) -> None:
@@ -48,31 +46,18 @@ class Variants:
             "variants_dropped": self.dropped,
         }
 
-    def wanted(self, name: str) -> bool:
-        chosen = self.options.variants
-        listed = chosen if isinstance(chosen, bool) else name in chosen
-        return listed and name not in self.options.skip_variants
+    def wanted(self, name: variants.VariantName) -> bool:
+        return name in self.options.variants and name not in self.options.skip_variants
 
     def candidates(self) -> Iterator[tuple[str, int, list[variants.Candidate]]]:
         operands = {n: self.subject.framework.get(t) for n, t in self.subject.operands.items()}
         rng = np.random.default_rng([self.subject.seed, 5])
-        known = set(variants.NAMES)
-        asked = self.options.variants if isinstance(self.options.variants, list) else []
-        for name in itertools.chain(asked, self.options.skip_variants):
-            if name not in known:
-                self.notes.append(
-                    f"no variant is called {name!r}; there are {', '.join(variants.NAMES)}"
-                )
         yield from variants.derive(self.declared.inputs, operands, rng, self.wanted)
-        for number, extra in enumerate(self.options.extra):
-            specs = {
-                n: s if isinstance(s, InputSpec) else InputSpec.model_validate(_spec(s))
-                for n, s in extra.items()
-            }
-            arrays = dict(operands)
-            arrays.update({n: variants.draw(s, rng) for n, s in specs.items()})
+        for number, specs in enumerate(self.options.extra):
+            arrays = {**operands, **draw_inputs(specs, rng)}
             full = {**self.declared.inputs, **specs}
-            yield f"extra{number}", 1, [variants.Candidate(f"extra{number}", arrays, full)]
+            name = f"extra{number}"
+            yield name, 1, [variants.Candidate(name, arrays, full, asked=True)]
 
     def run(self) -> None:
         for name, keep, candidates in self.candidates():
@@ -81,8 +66,10 @@ class Variants:
                 if kept == keep:
                     break
                 subject = self.accepted(candidate)
-                if subject is None:
+                if isinstance(subject, str):
                     self.dropped += 1
+                    if candidate.asked:
+                        self.findings.append(self.refused(subject, candidate))
                     continue
                 kept += 1
                 self.kinds[name] = self.kinds.get(name, 0) + 1
@@ -94,56 +81,93 @@ class Variants:
                 if len(self.findings) >= ENOUGH:
                     return
 
-    def accepted(self, candidate: variants.Candidate) -> Subject | None:
-        """The subject at these inputs, or None where the op refuses them."""
+    def accepted(self, candidate: variants.Candidate) -> Subject | str:
+        """The subject at these inputs, or a clause on how the op refuses them."""
         try:
             subject = self.subject.fresh(arrays=candidate.arrays)
             with np.errstate(all="ignore"):
                 output = subject.forward()
                 value = np.asarray(subject.value(output))
-        except Exception:  # refused: an op need not take everything (counted by the caller)
-            return None
-        if value.dtype.kind != "f" or not value.size or not np.isfinite(value).all():
-            return None
+        except Exception as error:  # an op need not take every derived input
+            return self.said(error)
+        if value.dtype.kind != "f" or not value.size:
+            return f"its value is {value.dtype} of shape {list(value.shape)}"
+        if not np.isfinite(value).all():
+            return "its value is not finite"
         return subject
+
+    def refused(self, said: str, candidate: variants.Candidate) -> Finding:
+        """The finding for inputs that the case declares and that the op does not take."""
+        op = self.subject.name
+        shapes = ", ".join(f"{n} {list(a.shape)}" for n, a in candidate.arrays.items())
+        return Finding(
+            code="extra_refused",
+            op=op,
+            message=f"{op} refuses the inputs {candidate.name} ({shapes}): {said}",
+            where=self.declared.home,
+            advice="correct `extra` of the check, or make the op accept these inputs",
+            data={"variant": candidate.name},
+        )
 
     def broadcasts(self, subject: Subject) -> bool:
         """Whether this is an elementwise op whose result has the shape numpy's rules give it."""
-        values = [subject.framework.get(t) for t in subject.operands.values()]
-        try:
-            shape = np.broadcast_shapes(*(v.shape for v in values))
-        except ValueError:
+        if len(subject.operands) < 2:
             return False
-        declared = [self.subject.framework.get(t).shape for t in self.subject.operands.values()]
-        results = [np.shape(s.value(s.forward())) for s in (subject, self.subject)]
-        return (
-            len(values) > 1 and results[0] == shape and results[1] == np.broadcast_shapes(*declared)
-        )
+        for one in (self.subject, subject):
+            shapes = [one.framework.get(t).shape for t in one.operands.values()]
+            try:
+                expected = np.broadcast_shapes(*shapes)
+            except ValueError:
+                return False
+            if np.shape(one.value(one.forward())) != expected:
+                return False
+        return True
 
     def examine(
         self, subject: Subject, candidate: variants.Candidate
     ) -> tuple[list[Finding], bool]:
-        """Its findings, and whether the op refuses these inputs in its backward."""
+        """Its findings, and whether these inputs are dropped because the op raised."""
         op = self.subject.name
         try:
             done = examine(subject, self.settings)
         except Exception as error:
-            done = Examination()
-            if crash(error, name=op, is_op=True) is None:
+            raised = crash(error, name=op, is_op=True)
+            if raised is None:
                 raise  # gradcheck's own
-            if not self.broadcasts(subject):
-                return [], True
-            done.findings.append(
-                Finding(
+            if self.broadcasts(subject):
+                raised = Finding(
                     code="bad_shape",
                     op=op,
                     message=f"{op} broadcasts its inputs and its backward cannot handle that: "
-                    f"{type(error).__name__}: {' '.join(str(error).split())}",
+                    f"{_said(error)}",
                     where=self.declared.home,
                     advice="sum the cotangent over the axes along which the input was repeated",
                 )
-            )
+            elif not candidate.asked:
+                self.note(candidate, raised.message)
+                return [], True
+            return self.worded([raised], candidate), False
         return self.worded(done.findings[:1], candidate), False
+
+    def note(self, candidate: variants.Candidate, said: str) -> None:
+        """The op accepts derived inputs and then raises: one note for each kind of variant."""
+        start = f"variant {candidate.name} was dropped: the forward accepts it, and "
+        if not any(note.startswith(start) for note in self.notes):
+            where = "the backward" if self.backward_raises(candidate) else "a call nearby"
+            self.notes.append(f"{start}{where} raises: {said}")
+
+    def backward_raises(self, candidate: variants.Candidate) -> bool:
+        subject = self.subject.fresh(arrays=candidate.arrays)
+        value = subject.value(subject.forward())
+        try:
+            subject.gradients(np.ones_like(value))
+        except Exception:
+            return True
+        return False
+
+    def said(self, error: Exception) -> str:
+        raised = crash(error, name=self.subject.name, is_op=True)
+        return _said(error) if raised is None else raised.message
 
     def worded(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
         """Findings of a variant, with a case to paste."""
@@ -163,10 +187,5 @@ class Variants:
         return shown
 
 
-def _spec(value: Any) -> Any:
-    """A shape alone, or the keys of an `InputSpec`."""
-    if isinstance(value, (list, tuple)):
-        return {"shape": tuple(value)}
-    if isinstance(value, dict) and isinstance(value.get("shape"), list):
-        return {**value, "shape": tuple(value["shape"])}
-    return value
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
