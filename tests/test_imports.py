@@ -24,8 +24,7 @@ STAGES = (
     ),
     (
         "gradcheck.names.load",
-        "gradcheck.names.contributions",
-        "gradcheck.names.hookcheck",
+        "gradcheck.names.hook",
         "gradcheck.names.builtin",
     ),
     ("gradcheck.engine",),
@@ -38,7 +37,8 @@ STAGES = (
     ("gradcheck.report",),
     (
         "gradcheck.names.builtin_tinytorch",
-        "gradcheck.names.hookspecs",
+        "gradcheck.names.register",
+        "gradcheck.names.validate",
         "gradcheck.yamlcases.implicit",
     ),
     ("gradcheck.yamlcases", "gradcheck.names.registry"),
@@ -50,6 +50,7 @@ STAGES = (
     ),
     (
         "gradcheck.options",
+        "gradcheck.phrases",
         "gradcheck.source",
         "gradcheck.names.checkout",
     ),
