@@ -26,7 +26,7 @@ from gradcheck.probe.from_case import CaseSubject
 from gradcheck.probe.from_model import ModelSubject
 from gradcheck.yamlcases import load as casefile
 from gradcheck.yamlcases.case import Case, InputSpec
-from tinytorch.op import OPS, Op
+from tinytorch import OPS, Op
 from tinytorch.tensor import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,13 +8,13 @@ mistake of the user. Only the module of the requested command is imported.
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 from gradcheck.commands import COMMANDS, Mistake
+from gradcheck.phrases import did_you_mean
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if given else 2
     name = given[0]
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"the commands are {', '.join(COMMANDS)}"
+        hint = did_you_mean(name, COMMANDS, f"the commands are {', '.join(COMMANDS)}")
         print(f"gradcheck: unknown command {name!r}; {hint}", file=sys.stderr)
         return 2
     command = importlib.import_module(f"gradcheck.commands.{name}")

@@ -10,6 +10,7 @@ from types import FrameType
 import numpy as np
 
 from gradcheck.names import bundled
+from gradcheck.phrases import one_line
 from gradcheck.result import Finding
 from gradcheck.source.line import Line
 
@@ -43,7 +44,7 @@ def crash(
     )
     if not outside and not deliberate:
         return None
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = one_line(error) or type(error).__name__
     message = _OUR_LINE.sub("", _CALLED_HERE.sub("", message))
     if not type(error).__module__.startswith("gradcheck."):
         message = f"{name} raised {type(error).__name__}: {message}"

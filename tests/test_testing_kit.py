@@ -7,7 +7,7 @@ import pytest
 
 from gradcheck import hookimpl
 from gradcheck.testing import Kit, run_case
-from tinytorch.op import op
+from tinytorch import op
 
 
 @op(name="kit_cube")
@@ -22,9 +22,9 @@ def bad_cube(x):
 
 class Plugin:
     @hookimpl
-    def gradcheck_ops(self, register):
-        register("cube", cube)
-        register("bad_cube", bad_cube)
+    def gradcheck_register(self, register):
+        register.op("cube", cube)
+        register.op("bad_cube", bad_cube)
 
 
 CASE = """
@@ -64,7 +64,7 @@ def test_a_bad_plugin_shows_in_failures():
     kit = Kit(entry_points=False)
     kit.register(module)
     assert len(kit.failures) == 1
-    assert "did you mean 'gradcheck_ops'" in kit.failures[0]
+    assert "did you mean 'gradcheck_register'" in kit.failures[0]
 
 
 def test_the_fixture(pytester):

@@ -28,7 +28,10 @@ class Check(Protocol):
     """
 
     name: str
-    Options: type[Options]
+
+    @property
+    def Options(self) -> type[BaseModel]:  # noqa: N802  (a class inside the check's class)
+        """What YAML may say of the check."""
 
     def applies(self, case: Case) -> str | None:
         """None when it applies, otherwise the reason why it does not."""

@@ -18,8 +18,8 @@ from gradcheck.frameworks.walk import walk_leaves
 from gradcheck.source.line import Line
 from gradcheck.source.where import defined_at
 from tinytorch.autograd import pull_back, topological
-from tinytorch.op import Node, Where
-from tinytorch.op import state as recording
+from tinytorch.grad_mode import state as recording
+from tinytorch.node import Node, Where
 from tinytorch.tensor import Tensor
 from tinytorch.tracing import Tracer
 

@@ -9,7 +9,7 @@ import numpy as np
 from gradcheck.frameworks.protocol import Leaf, Output
 from gradcheck.frameworks.shadow import Departure, Edge, Frozen, Made, ShadowGraph
 from gradcheck.source.line import Line
-from tinytorch.op import Where
+from tinytorch.node import Where
 from tinytorch.origins import Edge as TracedEdge
 from tinytorch.tensor import Tensor
 from tinytorch.traced_array import Origin, gather

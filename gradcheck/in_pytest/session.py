@@ -179,10 +179,11 @@ class Session:
 
     def ask_conftests(self, hook: Any, registry: Registry) -> None:
         """The third door: names that conftest files contribute for the cases below them."""
+        from gradcheck.names.register import Register
         from gradcheck.source.where import where_raised
 
         try:
-            hook(config=self.config, register=ConftestRegister(registry))
+            hook(config=self.config, register=Register(registry, "conftest"))
         except Exception as error:
             files = [getattr(impl.plugin, "__file__", None) for impl in hook.get_hookimpls()]
             places = [where_raised(error, file) for file in files]
@@ -192,7 +193,7 @@ class Session:
                 "conftest",
                 place,
                 f"pytest_gradcheck_configure raised {type(error).__name__}: {error}; "
-                "mend this line, what it registered before is kept",
+                "fix this line; what it registered before is kept",
             )
 
     def load_plugins(self) -> Registry:
@@ -252,20 +253,3 @@ class Session:
 def is_test(path: Path) -> bool:
     """Whether pytest's default would take the file for a test module."""
     return path.stem.startswith("test_") or path.stem.endswith("_test")
-
-
-class ConftestRegister:
-    """`register.model("name", Model)`: one function for each kind of thing."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-
-    def __getattr__(self, kind: str) -> Any:
-        from gradcheck.names.load import registrar
-        from gradcheck.names.registry import KINDS
-
-        if kind not in KINDS:
-            raise AttributeError(
-                f"nothing of kind {kind!r} can be registered; {', '.join(KINDS)} can"
-            )
-        return registrar(self._registry, kind, "conftest")

@@ -41,10 +41,9 @@ def parse(settings: Sequence[str] | None) -> CheckOptions:
 
 def reject_unknown(settings: CheckOptions, registry: Registry) -> None:
     """Raise pytest.UsageError for a check or an option that there is not, or a wrong value."""
-    import difflib
-
     from pydantic import ValidationError
 
+    from gradcheck.phrases import did_you_mean
     from gradcheck.yamlcases.wording import sentence
 
     for name, given in settings.items():
@@ -53,9 +52,8 @@ def reject_unknown(settings: CheckOptions, registry: Registry) -> None:
         model = registry.get("check", name).value.Options
         for option in given:
             if option not in model.model_fields:
-                close = difflib.get_close_matches(option, model.model_fields, n=1)
                 known = ", ".join(model.model_fields) or "none"
-                hint = f"did you mean {close[0]!r}?" if close else f"it has: {known}"
+                hint = did_you_mean(option, model.model_fields, f"it has: {known}")
                 raise pytest.UsageError(
                     f"gradcheck_set: {name}.{option}: check {name} has no such option; {hint}"
                 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from gradcheck.phrases import did_you_mean
 
 KINDS = (
     "op",
@@ -42,6 +43,7 @@ FRAMEWORK_METHODS = (
 """What every adapter has (`gradcheck.frameworks.protocol.Framework`, without importing numpy)."""
 
 SHOWN_FAILURES = 2
+SHOWN_NAMES = 12
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -136,13 +138,8 @@ class Registry:
         """The sentence for a name that is not registered."""
         names = self.names(kind, framework)
         of = f" of framework {framework}" if framework and kind not in SHARED else ""
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-        if close:
-            hint = f"did you mean {close[0]!r}?"
-        elif names:
-            hint = f"there are: {', '.join(names[:12])}" + (" ..." if len(names) > 12 else "")
-        else:
-            hint = "none is registered"
+        known = ", ".join(names[:SHOWN_NAMES]) + (" ..." if len(names) > SHOWN_NAMES else "")
+        hint = did_you_mean(name, names, f"there are: {known}" if names else "none is registered")
         # The plugin that is called like the missing framework or thing says most.
         told = sorted(
             self.failures,

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gradcheck.names.registry import Entry, Registry, UnknownName
+from gradcheck.phrases import one_line
 from gradcheck.yamlcases import inputs
 from gradcheck.yamlcases.case import Case, DeclaresInputs, InputSpec
 from gradcheck.yamlcases.problem import Location, Problem
@@ -229,6 +230,6 @@ def _options(model: Any, written: Any, above: Location) -> tuple[Any, list[Probl
     except ValidationError as error:
         return None, list(problems_of(error, model, above))
     except Exception as error:  # a validator of a plugin that breaks must not hide the other cases
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error)[:200]
         message = f"the options of check {above[-1]} cannot be validated: "
         return None, [Problem(above, f"{message}{type(error).__name__}: {said}")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import types
 import typing
@@ -11,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from gradcheck.phrases import closest
 from gradcheck.yamlcases.case import PYTHON_SPEC, WORD, InputSpec, SkipIf, Xfail
 from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.values import clip
@@ -123,10 +123,8 @@ def unknown_key(name: str, known: Iterable[str], *, inside: Location = ()) -> st
 
 def did_you_mean(name: Any, known: Iterable[str], form: str, otherwise: str) -> str:
     """`form` with the known name that is close to `name`, or `otherwise`."""
-    if not isinstance(name, str) or len(name) > 60:
-        return otherwise
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return form.format(repr(close[0])) if close else otherwise
+    close = closest(name, known) if isinstance(name, str) else None
+    return form.format(repr(close)) if close else otherwise
 
 
 def dotted(loc: Sequence[str | int]) -> str:

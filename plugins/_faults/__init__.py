@@ -4,70 +4,36 @@
 command, tests and benchmarks load it: a name that begins with '_' is not a plugin of ordinary runs.
 """
 
-from gradcheck import hookimpl
-from gradcheck.names.hookspecs import Register
+from gradcheck import Register, hookimpl
 
 gradcheck_api = 1
 
 
 @hookimpl
-def gradcheck_models(register: Register) -> None:
-    from . import subjects
+def gradcheck_register(register: Register) -> None:
+    from . import catalogue, loops, subjects
 
     for name, model in subjects.MODELS.items():
-        register(name, model)
+        register.model(name, model)
+    register.op("row_norm", subjects.row_norm)
 
-
-@hookimpl
-def gradcheck_ops(register: Register) -> None:
-    from . import subjects
-
-    register("row_norm", subjects.row_norm)
-
-
-@hookimpl
-def gradcheck_losses(register: Register) -> None:
-    from . import loops
-
-    # looked up when called, so that what is planted in `loops` is what runs
-    register("fault_loss", lambda output, target: loops.loss(output, target))
-    register(
+    # Looked up when called, so that what is planted in `loops` is what runs.
+    register.loss("fault_loss", lambda output, target: loops.loss(output, target))
+    register.loss(
         "fault_sequence_loss", lambda output, target, **a: loops.sequence_loss(output, target, **a)
     )
-
-
-@hookimpl
-def gradcheck_steps(register: Register) -> None:
-    from . import loops
-
-    register(
+    register.step(
         "fault_step",
         lambda model, batch, loss: loops.step(model, batch, loss),
         train=lambda model, batch, loss, optimizer: loops.train(model, batch, loss, optimizer),
     )
 
-
-@hookimpl
-def gradcheck_optimizers(register: Register) -> None:
-    from . import loops
-
-    register("fault_adagrad", loops.Adagrad)
-
-
-@hookimpl
-def gradcheck_datasets(register: Register) -> None:
-    from . import loops
-
-    register("fault_digits", loops.Digits)
-    register("fault_text", loops.Text)
-
-
-@hookimpl
-def gradcheck_faults(register: Register) -> None:
-    from . import catalogue
+    register.optimizer("fault_adagrad", loops.Adagrad)
+    register.dataset("fault_digits", loops.Digits)
+    register.dataset("fault_text", loops.Text)
 
     for fault in catalogue.all_faults():
-        register(
+        register.fault(
             fault.name,
             fault.plant,
             check=fault.check,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.probe.batches import collate
+from gradcheck import collate
 
 from . import loops
 from .planting import Fault, Planter, replaced

@@ -10,7 +10,7 @@ from gradcheck.plugins.basics.chars import CharSequences
 from gradcheck.plugins.basics.data import Digits as AllDigits
 from numpy.typing import NDArray
 
-from gradcheck.probe.batches import Batch, collate
+from gradcheck import Batch, collate
 from tinytorch import Tensor
 from tinytorch.nn import functional as F
 
@@ -42,7 +42,8 @@ class Digits(AllDigits):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inputs, self.targets = self.inputs[:200], self.targets[:200]
+        self.inputs: Any = self.inputs[:200]
+        self.targets: Any = self.targets[:200]
 
     def loader(self, batch_size: int, shuffle: bool, seed: int) -> Batches:
         return Batches(self, batch_size, shuffle, seed)

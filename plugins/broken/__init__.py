@@ -4,8 +4,7 @@ The cases in `cases/broken/` hold each of them to fail with the finding that nam
 show what a failure looks like, and that the checks can fail at all.
 """
 
-from gradcheck import hookimpl
-from gradcheck.names.hookspecs import Register
+from gradcheck import Register, hookimpl
 
 gradcheck_api = 1
 
@@ -26,46 +25,28 @@ OPS = (
 
 
 @hookimpl
-def gradcheck_ops(register: Register) -> None:
+def gradcheck_register(register: Register) -> None:
     from gradcheck.plugins._faults import wrong_ops
 
-    from tinytorch.op import Op
+    from tinytorch import Op
+
+    from . import datasets, models, steps
 
     for name in OPS:
-        register(f"broken_{name}", Op(getattr(wrong_ops, name), f"broken_{name}"))
+        register.op(f"broken_{name}", Op(getattr(wrong_ops, name), f"broken_{name}"))
 
+    register.model("rebuilt_activation", models.RebuiltActivation)
+    register.model("detached_branch", models.DetachedBranch)
+    register.model("hidden_layer", models.HiddenLayer)
+    register.model("frozen_norm", models.FrozenNorm)
+    register.model("unused_parameter", models.UnusedParameter)
+    register.model("forgotten_layer", models.ForgottenLayer)
 
-@hookimpl
-def gradcheck_models(register: Register) -> None:
-    from . import models
+    register.loss("negated_cross_entropy", steps.negated_cross_entropy)
+    register.loss("cross_entropy_of_softmax", steps.cross_entropy_of_softmax)
 
-    register("rebuilt_activation", models.RebuiltActivation)
-    register("detached_branch", models.DetachedBranch)
-    register("hidden_layer", models.HiddenLayer)
-    register("frozen_norm", models.FrozenNorm)
-    register("unused_parameter", models.UnusedParameter)
-    register("forgotten_layer", models.ForgottenLayer)
+    register.step("rebuilds_logits", steps.rebuilds_logits)
+    register.step("forgets_zero_grad", steps.step, train=steps.forgets_zero_grad)
 
-
-@hookimpl
-def gradcheck_losses(register: Register) -> None:
-    from . import steps
-
-    register("negated_cross_entropy", steps.negated_cross_entropy)
-    register("cross_entropy_of_softmax", steps.cross_entropy_of_softmax)
-
-
-@hookimpl
-def gradcheck_steps(register: Register) -> None:
-    from . import steps
-
-    register("rebuilds_logits", steps.rebuilds_logits)
-    register("forgets_zero_grad", steps.step, train=steps.forgets_zero_grad)
-
-
-@hookimpl
-def gradcheck_datasets(register: Register) -> None:
-    from . import datasets
-
-    register("unpaired_digits", datasets.UnpairedDigits)
-    register("shifted_twice", datasets.ShiftedTwice)
+    register.dataset("unpaired_digits", datasets.UnpairedDigits)
+    register.dataset("shifted_twice", datasets.ShiftedTwice)

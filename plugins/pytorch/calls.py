@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from gradcheck.frameworks.protocol import Array
-from gradcheck.source.line import Line
+from gradcheck import Array, Line
 
 from .cuts import tensors_in, user_line
 

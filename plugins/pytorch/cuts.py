@@ -16,8 +16,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from gradcheck.frameworks.shadow import Edge, ShadowGraph
-from gradcheck.source.line import Line
+from gradcheck import Edge, Line, ShadowGraph
 
 _TORCH, *_OURS = (
     os.path.dirname(os.path.abspath(sys.modules[name].__file__ or "")) + os.sep

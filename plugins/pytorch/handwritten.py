@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.frameworks.protocol import Array, OpCall
-from gradcheck.source.where import defined_at
+from gradcheck import Array, OpCall, defined_at
 
 from .cuts import user_line
 
@@ -124,6 +123,7 @@ def functions_behind(output: Any) -> list[type[Function]]:
 def _recorded(function: type[Function], calls: list[FunctionCall]) -> Iterator[None]:
     """Note every call while it lasts. `forward` is what is wrapped, and not `apply`: a program
     often keeps `apply` under a name of its own."""
+    changed: Any = function
     own = function.__dict__.get("forward")
     forward = function.forward
     first = 0 if function.setup_context is not Function.setup_context else 1  # after ctx
@@ -136,14 +136,14 @@ def _recorded(function: type[Function], calls: list[FunctionCall]) -> Iterator[N
         calls.append(FunctionCall(function, arguments[first:], names, line))
         return forward(*arguments, **keywords)
 
-    function.forward = staticmethod(noted)  # type: ignore[assignment]
+    changed.forward = staticmethod(noted)
     try:
         yield
     finally:
         if own is None:
-            del function.forward
+            del changed.forward
         else:
-            function.forward = own
+            changed.forward = own
 
 
 def _tensor(value: Array) -> torch.Tensor:

@@ -315,7 +315,7 @@ def test_result_of_an_op_as_parameter(bench: Bench) -> None:
 
 
 def test_pullback_that_gives_almost_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinytorch.op import OPS
+    from tinytorch import OPS
 
     original = OPS["tanh"].fn
 

@@ -71,7 +71,7 @@ def test_recurrent_nets_are_causal(bench: Bench) -> None:
 
 def test_seen_by_the_gradient_alone(bench: Bench) -> None:
     """A forward that hides the future from a perturbation, not from backward."""
-    from tinytorch.op import op
+    from tinytorch import op
 
     @op(name="leaky_identity")
     def leaky(x):
@@ -86,7 +86,7 @@ def test_seen_by_the_gradient_alone(bench: Bench) -> None:
     try:
         result = bench.run("causality", lambda: Leaky(LOWER), **args)
     finally:
-        from tinytorch.op import OPS
+        from tinytorch import OPS
 
         OPS.pop("leaky_identity")
     assert codes(result) == ["sees_future"]

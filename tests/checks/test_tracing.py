@@ -11,8 +11,7 @@ from gradcheck.checks.graph.advice import rewrite
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.source.line import Line
 from gradcheck.source.text import name_in, statement, target_of, text_of
-from tinytorch import Tensor, no_grad
-from tinytorch.op import Op
+from tinytorch import Op, Tensor, no_grad
 from tinytorch.traced_array import TracedArray
 from tinytorch.tracing import Tracer
 

@@ -215,7 +215,7 @@ def train(model, batch, loss, optimizer):
         models="net: Net",
         steps="mine: step, train=train",
     )
-    # `register('mine', step, train=train)`: the pair above is (name, the rest of the arguments)
+    # register.step('mine', step, train=train): above is the name, then the other arguments
     golden(user.said("[updates]", step="mine"))
 
 

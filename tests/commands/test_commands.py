@@ -12,15 +12,15 @@ from gradcheck.commands import COMMANDS, new
 BAD_OP = """
 import numpy as np
 from gradcheck import hookimpl
-from tinytorch.op import op
+from tinytorch import op
 
 @op
 def cli_wrong(x):
     return np.sin(x), lambda g: g * np.cos(x) * 1.001
 
 @hookimpl
-def gradcheck_ops(register):
-    register("cli_wrong", cli_wrong)
+def gradcheck_register(register):
+    register.op("cli_wrong", cli_wrong)
 """
 
 CASES = """

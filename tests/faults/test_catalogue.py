@@ -84,9 +84,9 @@ from contextlib import nullcontext
 from gradcheck import hookimpl
 
 @hookimpl
-def gradcheck_faults(register):
+def gradcheck_register(register):
     case = "op: sin\\ninputs: {x: [2]}"
-    register("harmless", nullcontext, check="gradient", finding="wrong_gradient", case=case)
+    register.fault("harmless", nullcontext, check="gradient", finding="wrong_gradient", case=case)
 """
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gradcheck import hookimpl
+from gradcheck import Register, hookimpl
 from gradcheck.names import load as plugins
 from gradcheck.yamlcases.implicit import implicit_cases
 
@@ -15,8 +15,8 @@ PLUGIN = """
 from gradcheck import hookimpl
 
 @hookimpl
-def gradcheck_models(register):
-    register("{name}", make)
+def gradcheck_register(register):
+    register.model("{name}", make)
 
 def make():
     return None
@@ -136,8 +136,8 @@ def test_tests_and_private_files_in_a_plugin_folder_are_no_plugins(project):
 def test_an_object_can_be_a_plugin():
     class Mine:
         @hookimpl
-        def gradcheck_losses(self, register):
-            register("mine", lambda output, target: output - target)
+        def gradcheck_register(self, register):
+            register.loss("mine", lambda output, target: output - target)
 
     registry = plugins.load(entry_points=False, objects=[("mine", Mine())])
     assert registry.failures == []
@@ -148,8 +148,9 @@ def test_an_object_can_be_a_plugin():
 
 def test_a_conftest_registers_through_the_same_looks():
     registry = plugins.load(entry_points=False)
-    plugins.registrar(registry, "model", "conftest")("ok", SimpleNamespace)
-    plugins.registrar(registry, "model", "conftest")("wrong", 3)
+    register = Register(registry, "conftest")
+    register.model("ok", SimpleNamespace)
+    register.model("wrong", 3)
     assert registry.get("model", "ok", "tinytorch").plugin == "conftest"
     (failure,) = registry.failures
     assert "test_doors.py" in failure
@@ -159,15 +160,15 @@ def test_sample_inputs_make_an_implicit_case(project):
     (project / "plugins" / "half.py").write_text(
         """
 from gradcheck import hookimpl
-from tinytorch.op import op
+from tinytorch import op
 
 @op
 def half(x, scale):
     return x * scale / 2, lambda g: (g * scale / 2, g * x / 2)
 
 @hookimpl
-def gradcheck_ops(register):
-    register("half", half, inputs={"x": [2, 3], "scale": {"shape": [3], "low": 0.5}})
+def gradcheck_register(register):
+    register.op("half", half, inputs={"x": [2, 3], "scale": {"shape": [3], "low": 0.5}})
 """
     )
     registry = plugins.load([Path("plugins")], entry_points=False)

@@ -11,7 +11,7 @@ from gradcheck.numerics.core.verdict import RIGHT
 from gradcheck.numerics.examine import Look
 from tests.numerics.test_end_to_end import Broken, Residual, WithoutTape, step
 from tests.support.numerics import check_model, check_op
-from tinytorch.op import Op
+from tinytorch import Op
 
 
 def off_by_a_bit(x):

@@ -125,15 +125,12 @@ MODELS += (Frozen, Norm, Characters)
 
 class Plugin:
     @hookimpl
-    def gradcheck_models(self, register):
+    def gradcheck_register(self, register):
         for model in MODELS:
-            register(model.__name__, model, framework="pytorch")
-
-    @hookimpl
-    def gradcheck_ops(self, register):
-        register("softmax", F.softmax, framework="pytorch")
-        register("gelu", F.gelu, framework="pytorch")
-        register("wrong", Wrong.apply, framework="pytorch")
+            register.model(model.__name__, model, framework="pytorch")
+        register.op("softmax", F.softmax, framework="pytorch")
+        register.op("gelu", F.gelu, framework="pytorch")
+        register.op("wrong", Wrong.apply, framework="pytorch")
 
 
 @pytest.fixture
@@ -247,8 +244,8 @@ def test_a_frozen_layer_does_not_move(kit):
 def test_a_tinytorch_model_has_pytorch_for_a_reference():
     class Same:
         @hookimpl
-        def gradcheck_models(self, register):
-            register("logistic", Reference, framework="pytorch")
+        def gradcheck_register(self, register):
+            register.model("logistic", Reference, framework="pytorch")
 
     class Reference(nn.Module):
         def __init__(self, features, classes):

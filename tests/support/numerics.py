@@ -13,7 +13,7 @@ from gradcheck.probe.from_case import CaseSubject
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Result
 from gradcheck.yamlcases.case import Case
-from tinytorch.op import OPS, Op
+from tinytorch import OPS, Op
 
 
 def registry(framework: Any = TinyTorch, **things: tuple[str, Any]) -> Registry:

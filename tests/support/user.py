@@ -30,11 +30,13 @@ class UserProject(Project):
     def script(self, body: str, **registered: str) -> None:
         """`models="net: Net"` registers Net as model net; likewise steps, datasets, losses ..."""
         self.source = HEAD + textwrap.dedent(body)
-        for kind, pairs in registered.items():
-            self.source += f"\n\n@hookimpl\ndef gradcheck_{kind}(register):\n"
+        if registered:
+            self.source += "\n\n@hookimpl\ndef gradcheck_register(register):\n"
+        for kinds, pairs in registered.items():
+            kind = "loss" if kinds == "losses" else kinds.removesuffix("s")
             for pair in pairs.split(";"):
                 name, _, value = pair.partition(":")
-                self.source += f"    register({name.strip()!r}, {value.strip()})\n"
+                self.source += f"    register.{kind}({name.strip()!r}, {value.strip()})\n"
         self.write("plugins/train.py", self.source)
 
     def line(self, text: str) -> int:

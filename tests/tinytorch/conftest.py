@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tinytorch.op import OPS, op
+from tinytorch import OPS, op
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.tinytorch.arrays import signed
 from tests.tinytorch.op_table import CALLS, Call
 from tinytorch import OPS, ShapeError, Tensor
 from tinytorch.autograd import pull_back
-from tinytorch.op import Node
+from tinytorch.node import Node
 from tinytorch.ops._erf import erf as erf_of
 from tinytorch.ops._normal import normal_cdf
 

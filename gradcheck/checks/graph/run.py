@@ -22,6 +22,7 @@ from gradcheck.frameworks.protocol import (
     SkipsBuilding,
     TracesCuts,
 )
+from gradcheck.phrases import one_line
 from gradcheck.probe.subject import Subject
 from gradcheck.source.line import Line
 
@@ -43,8 +44,8 @@ def inspect_graph(subject: Subject, options: GraphOptions) -> GraphReport:
             _find_cuts(report, grads, output, trace, options)
             _say_where(report, trace)
     if trouble is not None:
-        # Either the user's code fails anyway, then it fails again here, or it cannot live with the
-        # arrays that the tracer hands out: then the check goes on without lines.
+        # If the user's code fails anyway, it fails again here. If it only failed because of the
+        # arrays that the tracer hands out, the check goes on without lines.
         report, grads, _ = _run_once(subject.fresh(dtype=wide, batch_size=size), options)
         report.notes.append(f"cuts could not be traced to their lines: {trouble}")
     if report.dead and size is not None:  # few samples: ask the whole batch before reporting it
@@ -55,7 +56,7 @@ def inspect_graph(subject: Subject, options: GraphOptions) -> GraphReport:
 
 
 def _say_where(report: GraphReport, trace: CutTrace | None) -> None:
-    """Lines that made, and that froze, the parameters."""
+    """Note the lines that made, and that froze, the parameters."""
     if not isinstance(trace, KnowsOrigins):
         return
     for name, state in report.states.items():
@@ -76,7 +77,7 @@ def _find_cuts(
     trace: CutTrace | None,
     options: GraphOptions,
 ) -> None:
-    """Cuts behind which something gets no gradient; failing that, cuts that take a part of one."""
+    """Find the cuts that cost a parameter its gradient; if there are none, a part of it."""
     if trace is None:
         return
     leaves = report.subject.leaves
@@ -136,7 +137,7 @@ def _run_once(
     except Exception as error:
         if any(g is not None for g in subject.grads().values()):
             raise
-        report.backward_error = " ".join(str(error).split())
+        report.backward_error = one_line(error)
     grads = subject.grads()
     return report, grads, output
 
@@ -144,7 +145,7 @@ def _run_once(
 def _tape(subject: Subject, output: Any) -> list[Any]:
     try:
         return subject.tape(output) or []
-    except Exception:  # a graph that was freed inside the step: there is nothing left to read
+    except Exception:  # a graph that was freed inside the step: nothing is left to read
         return []
 
 
@@ -180,7 +181,7 @@ def _made_late(subject: Subject) -> list[str]:
 
 
 def _compare_lists(report: GraphReport) -> None:
-    """What the model's own parameter list misses, and what it holds twice."""
+    """Note what the model's own parameter list misses, and what it holds twice."""
     subject = report.subject
     held = subject.framework.optimized(subject.model)
     ids = [id(leaf) for leaf in held]

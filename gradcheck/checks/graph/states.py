@@ -39,22 +39,12 @@ class Classifier:
 
     def classify(self) -> None:
         suspects = []
-        for name, state in self.report.states.items():
-            grad = self.grads[name]
-            if not state.trainable:
-                on_purpose = self._frozen(name) or state.frozen_at is not None
-                state.status = "frozen" if on_purpose else "not trainable"
-                continue
-            if grad is None or not np.any(grad):
-                state.analytic = None if grad is None else 0.0
-                if self._frozen(name) or name in self.excused:
-                    state.status = "frozen"
-                else:
-                    suspects.append(state)
-            elif not np.all(np.isfinite(grad)):
-                state.status = "not finite"
+        for state in self.report.states.values():
+            status = self._at_sight(state, self.grads[state.name])
+            if status is None:
+                suspects.append(state)
             else:
-                state.analytic = norm(grad)
+                state.status = status
         if suspects:
             self._judge(suspects)
         if any(s.status == "not trainable" for s in self.report.states.values()):
@@ -62,6 +52,20 @@ class Classifier:
         self._vanishing()
         if self.report.partial:
             self._drop_harmless()
+
+    def _at_sight(self, state: State, grad: Array | None) -> str | None:
+        """The status that flag and gradient show; None where the loss must be asked."""
+        if not state.trainable:
+            on_purpose = self._frozen(state.name) or state.frozen_at is not None
+            return "frozen" if on_purpose else "not trainable"
+        if grad is None or not np.any(grad):
+            state.analytic = None if grad is None else 0.0
+            excused = self._frozen(state.name) or state.name in self.excused
+            return "frozen" if excused else None
+        if not np.all(np.isfinite(grad)):
+            return "not finite"
+        state.analytic = norm(grad)
+        return "ok"
 
     def _drop_harmless(self) -> None:
         """Keep only the cuts that take part of the gradient: analytic and numeric slope differ.
@@ -186,7 +190,7 @@ class Classifier:
                     state.status = "frozen"
 
     def _vanishing(self) -> None:
-        """Gradients that are far smaller than the slope they should explain, all at once first."""
+        """Find gradients that are far smaller than the slope that they should explain."""
         good = [s for s in self.report.states.values() if s.status == "ok" and s.analytic]
         if not good or not np.isfinite(self.report.loss):
             return

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, SecondOrder
-from gradcheck.numerics.core.arrays import signed
+from gradcheck.numerics.core.arrays import index_at, signed
 from gradcheck.numerics.core.differences import slope
 from gradcheck.numerics.core.noise import scale_of
 from gradcheck.numerics.core.verdict import SURE
@@ -44,7 +44,7 @@ def check_second_order(point: Point, rng: np.random.Generator) -> list[Finding]:
         wrong = (gap > SURE * bar) & (gap > TOLERANCE * size)
         if not wrong.any():
             continue
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap * wrong)), a.shape))
+        index = index_at(np.argmax(gap * wrong), a.shape)
         relative = float(gap[index] / max(abs(a[index]), abs(first[index])))
         findings.append(
             Finding(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import index_at
 
 ROUNDED, ROUNDED_SINGLE = 1e-12, 1e-4
 """Shares by which float64 and narrower cotangents may differ in any case."""
@@ -72,6 +73,6 @@ def gap_between(
             fine |= ~np.isfinite(want)
         if not fine.all():
             flat = int(np.argmax(np.where(fine, -1.0, apart)))
-            index = tuple(int(i) for i in np.unravel_index(flat, part.shape))
+            index = index_at(flat, part.shape)
             return slot, index, float(part[index]), float(want[index])
     return None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import index_at
 from gradcheck.numerics.ops.breach import Breach, Parts, gap_between, pulled, size_of, typical
 
 HUGE, TINY = 2.0**20, 2.0**-30
@@ -61,7 +62,7 @@ def check_linear(
     shown = (gap[0], gap[1], gap[2] / HUGE, gap[3] / HUGE)
     offset = at_zero[gap[0]]
     if offset is not None and np.any(offset) and np.isfinite(offset).all():
-        index = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(offset)), offset.shape))
+        index = index_at(np.argmax(np.abs(offset)), offset.shape)
         return [
             Breach(
                 "not_linear",

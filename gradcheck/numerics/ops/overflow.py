@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.core.arrays import signed
+from gradcheck.numerics.core.arrays import first_true, signed
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding
 
@@ -54,7 +54,7 @@ def _lost(narrow: Array, wide: Array) -> Lost | None:
     lost = ~np.isfinite(narrow) & np.isfinite(wide) & (np.abs(wide) < FITS)
     if not lost.any():
         return None
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(lost)), lost.shape))
+    index = first_true(lost)
     return index, float(narrow[index]), float(wide[index])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall, backward_at
+from gradcheck.numerics.core.arrays import first_true, index_at
 from gradcheck.numerics.core.verdict import KINK, WRONG
 from gradcheck.numerics.end_to_end.bisect import find_entry
 from gradcheck.numerics.ops.breach import Breach
@@ -65,7 +66,7 @@ def breach(call: OpCall, law: Breach) -> Finding:
 
 def not_finite(call: OpCall, slot: int, analytic: Array) -> Finding:
     bad = ~np.isfinite(analytic)
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), analytic.shape))
+    index = first_true(bad)
     name = input_name(call, slot)
     return Finding(
         code="not_finite",
@@ -123,7 +124,7 @@ def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict])
     if verdict.exhaustive:
         # Of the wrong entries the one with the largest absolute error shows the fault best.
         i = int(worst[np.argmax(np.abs(outcome.analytic - outcome.numeric)[worst])])
-        index: tuple[int, ...] | None = tuple(int(k) for k in np.unravel_index(i, shape))
+        index: tuple[int, ...] | None = index_at(i, shape)
         analytic, numeric = float(outcome.analytic[i]), float(outcome.numeric[i])
         settled = np.isfinite(outcome.numeric) & (outcome.state != KINK)
         text, advice = diagnose(

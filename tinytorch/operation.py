@@ -23,120 +23,20 @@ over broadcast axes, skips inputs that need none and checks shapes.
 
 from __future__ import annotations
 
-import functools
 import inspect
-import os
-import sys
-import threading
 from collections.abc import Callable, Sequence
-from types import CodeType
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinytorch.errors import GraphError, ShapeError
-from tinytorch.inplace import Stamp, stamps_of
+from tinytorch.grad_mode import state
+from tinytorch.inplace import stamps_of
+from tinytorch.node import Array, Node, Pullback, user_line
 from tinytorch.tensor import Tensor, as_array
-
-Array = NDArray[Any]
-Pullback = Callable[[Array], Any] | tuple[Callable[[Array], Any] | None, ...]
 
 OPS: dict[str, Op] = {}
 """Every op by name, in the order of definition."""
-
-
-class Where(NamedTuple):
-    """A line of user code: the innermost one outside tinytorch."""
-
-    file: str
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
-
-
-class _State(threading.local):
-    recording = True
-
-
-state = _State()
-
-
-class _Recording:
-    """Context, or decorator, in which ops record a graph or do not. Can be nested and reused."""
-
-    recording: bool
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(state.recording)
-        state.recording = self.recording
-
-    def __exit__(self, *exc: object) -> None:
-        state.recording = self._before.pop()
-
-    def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(fn)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
-                return fn(*args, **kwargs)
-
-        return wrapped
-
-
-class no_grad(_Recording):
-    """Context (or decorator) in which ops record nothing: results have no graph."""
-
-    recording = False
-
-
-class enable_grad(_Recording):
-    """Context (or decorator) in which ops record again, inside a `no_grad`."""
-
-    recording = True
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops record a graph on this thread now."""
-    return state.recording
-
-
-class Node:
-    """One recorded op call: everything needed to pull a cotangent back, or to run it again.
-
-    inputs: one entry per array parameter of the op: Tensor, ndarray, Python number or None.
-    attrs: the other arguments by name. needs: which inputs get a gradient.
-    where: the line of user code that made the call. pullback is None once the graph was freed.
-    """
-
-    __slots__ = ("attrs", "inputs", "needs", "op", "pullback", "shape", "stamps", "where")
-
-    def __init__(
-        self,
-        op: Op,
-        inputs: tuple[Any, ...],
-        attrs: dict[str, Any],
-        pullback: Pullback,
-        needs: tuple[bool, ...],
-        shape: tuple[int, ...],
-        where: Where,
-        stamps: list[Stamp],
-    ) -> None:
-        self.op = op
-        self.inputs = inputs
-        self.attrs = attrs
-        self.pullback: Pullback | None = pullback
-        self.needs = needs
-        self.shape = shape
-        self.where = where
-        self.stamps = stamps
-
-    def __repr__(self) -> str:
-        return f"Node({self.op.name} at {self.where})"
 
 
 class Op:
@@ -352,24 +252,3 @@ def _refusal(op: Op, arrays: list[Any], attrs: dict[str, Any], error: Exception)
     )
     extra = "".join(f", {k}={v!r}" for k, v in attrs.items() if not isinstance(v, np.ndarray))
     return f"op {op.name} at {user_line()} cannot be applied to shapes {shapes}{extra}: {error}"
-
-
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_inside: dict[CodeType, bool] = {}
-
-
-def user_line() -> Where:
-    """The innermost line outside tinytorch of the call in progress."""
-    frame = sys._getframe(1)
-    while True:
-        code = frame.f_code
-        inside = _inside.get(code)
-        if inside is None:
-            # `__tracebackhide__`, pytest's word, marks a go-between that is nobody's own line
-            inside = _inside[code] = (
-                os.path.abspath(code.co_filename).startswith(_PACKAGE)
-                or "__tracebackhide__" in code.co_varnames
-            )
-        if not inside or frame.f_back is None:
-            return Where(code.co_filename, frame.f_lineno, code.co_name)
-        frame = frame.f_back

@@ -1,43 +1,17 @@
-"""What a plugin may contribute: each kind of thing is looked at when it is registered."""
+"""What is wrong with a thing that a plugin registers, by kind, and what to do about it."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from gradcheck.names.registry import SHARED
-
-EXTRAS: dict[str, frozenset[str]] = {
-    "op": frozenset({"inputs", "args"}),
-    "step": frozenset({"train"}),
-    "fault": frozenset({"check", "finding", "case", "expect"}),
-}
-"""What `register` takes besides name, value and framework."""
 
 
 def problem_with(kind: str, name: Any, value: Any, extra: Mapping[str, Any]) -> str | None:
     """A clause saying what is wrong with a contribution and what to do, or None."""
     if not isinstance(name, str):
-        return f"the name must be text, got {type(name).__name__}; call register('name', value)"
-    framework = extra.get("framework")
-    if framework is not None and kind in SHARED:
-        return f"a {kind} belongs to no framework; leave out framework={framework!r}"
-    if framework is not None and not isinstance(framework, str):
-        return f"framework must be a name, got {type(framework).__name__}; pass its registered name"
-    known = EXTRAS.get(kind, frozenset())
-    for key in extra:
-        if key != "framework" and key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it takes {_list(known)}"
-            article = "an" if kind[0] in "aeiou" else "a"
-            return f"register() of {article} {kind} has no argument {key!r}; {hint}"
+        return f"the name must be text, got {_type(name)}; call register.{kind}('name', ...)"
     return _LOOK[kind](name, value, extra)
-
-
-def _list(names: frozenset[str]) -> str:
-    return ", ".join(sorted(names)) or "a name and a value only"
 
 
 def _type(value: Any) -> str:
@@ -45,7 +19,7 @@ def _type(value: Any) -> str:
 
 
 def _takes(value: Callable[..., Any], count: int) -> bool:
-    """Whether `count` positional arguments can be given. True where no signature is to be had."""
+    """Whether `count` positional arguments can be given. True where the signature is unknown."""
     try:
         inspect.signature(value).bind(*range(count))
     except TypeError:
@@ -126,12 +100,9 @@ def _check(name: str, value: Any, extra: Mapping[str, Any]) -> str | None:
 def _fault(name: str, value: Any, extra: Mapping[str, Any]) -> str | None:
     if not callable(value):
         return f"a fault is a function that returns a context manager, got {_type(value)}"
-    missing = [k for k in ("check", "finding") if not isinstance(extra.get(k), str)]
-    if missing:
-        return (
-            f"a fault names the check that must fail and its finding; add {missing[0]}='...' "
-            "to register()"
-        )
+    for key in ("check", "finding"):
+        if not isinstance(extra.get(key), str):
+            return f"{key} must be the name of a {key}, got {_type(extra.get(key))}"
     return None
 
 
