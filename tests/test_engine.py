@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinytorch.op import Op
-
 from gradcheck.checks.gradient.check import Gradient
 from gradcheck.engine import check, run_check
 from gradcheck.names.registry import Entry, Registry
