@@ -19,7 +19,7 @@ from typing import Any
 from gradcheck.engine import run_check
 from gradcheck.names.load import load
 from gradcheck.names.registry import Entry, Registry
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.from_case import CaseSubject
 from gradcheck.yamlcases.case import Case, DataSpec, Named
 from tinytorch import Tensor
 from tinytorch.tracing import Tracer
@@ -47,11 +47,11 @@ def median_time(run: Callable[[], object], rounds: int) -> float:
 
 def steps_per_check(case: Case, registry: Registry, rounds: int) -> float:
     """The graph check in training steps of the same case."""
-    subject = Subject(case.model_copy(update={"step": None}), registry)  # the sound step
+    subject = CaseSubject(case.model_copy(update={"step": None}), registry)  # the sound step
     subject.train_step()
     run_check(case, "graph", registry)
     step = median_time(subject.train_step, rounds)
-    build = median_time(lambda: Subject(case, registry), rounds)
+    build = median_time(lambda: CaseSubject(case, registry), rounds)
     # Every run also reads the data and builds the model twice (for the engine, then for the check),
     # as each check does: shown by itself, and no part of the ratio.
     check = median_time(lambda: run_check(case, "graph", registry), rounds)

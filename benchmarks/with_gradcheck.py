@@ -13,7 +13,6 @@ from contestants import SIZES, sampled, seconds_of, smallest_seen
 
 import tinytorch
 from gradcheck import check_gradients
-from gradcheck.api.functions import FunctionSubject
 from gradcheck.checks.gradient.check import Gradient
 from gradcheck.frameworks.protocol import Precision
 from gradcheck.frameworks.tinytorch import TinyTorch
@@ -22,11 +21,12 @@ from gradcheck.names.registry import Registry
 from gradcheck.numerics.core.noise import Precision as Roundoff
 from gradcheck.numerics.end_to_end import endtoend, entrywise, preflight
 from gradcheck.numerics.end_to_end.replay import Replay
-from gradcheck.numerics.examine import examine
-from gradcheck.probe.subject import Subject
+from gradcheck.numerics.examine import Settings, examine
+from gradcheck.probe.from_case import CaseSubject
+from gradcheck.probe.from_model import ModelSubject
 from gradcheck.yamlcases import load as casefile
 from gradcheck.yamlcases.case import Case, InputSpec
-from tinytorch.op import OPS, Op
+from tinytorch import OPS, Op
 from tinytorch.tensor import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +94,7 @@ def seen_in_the_transformer() -> dict[str, Any]:
     model = gpt()
     ids, loss = loss_of()
     # Sizes are those at the point where the check looks, a little off the initial values.
-    point = examine(subject_of(model, ids, loss), scalar=True).point
+    point = examine(subject_of(model, ids, loss), Settings(scalar=True)).point
     gradients = {n: g for n, g in point.analytic.items() if g is not None}
     # One entry of every tensor, the one nearest the median.
     places = [(n, sampled(gradients[n], 2)[0]) for n in gradients if np.any(gradients[n])]
@@ -180,13 +180,12 @@ def spoiled_linear(place: Any, error: float) -> Iterator[bool]:
 # --- speed ---------------------------------------------------------------------------------------
 
 
-def subject_of(model: Any, ids: Any, loss: Any) -> FunctionSubject:
-    return FunctionSubject(
-        lambda x: loss(model(x)),
+def subject_of(model: Any, ids: Any, loss: Any) -> ModelSubject:
+    return ModelSubject(
+        model,
         FRAMEWORK,
-        arrays={"ids": ids},
-        model=model,
-        differentiate_inputs=False,
+        batch=[ids],
+        step=lambda made, batch, _: loss(made(*batch)),
         name="gpt",
     )
 
@@ -199,7 +198,7 @@ def directions_of(model: Any, ids: Any, loss: Any) -> Any:
     found = endtoend.check_directions(point, forward, Roundoff(), rng)
     assert found.replayed
     assert not found.wrong
-    return point, forward, found
+    return point, forward
 
 
 def speed(job: str) -> dict[str, Any]:
@@ -236,8 +235,8 @@ def speed(job: str) -> dict[str, Any]:
         return {"seconds": seconds, "error": error, "kind": "relative to the leaf's largest"}
     seconds, result = seconds_of(lambda: whole(exhaustive=True), 1)
     assert result.outcome == "passed", result.findings
-    point, forward, found = directions_of(model, ids, loss)
-    verdicts = entrywise.check_entries(point, forward, Roundoff(), found)
+    point, forward = directions_of(model, ids, loss)
+    verdicts, _ = entrywise.check_entries(point, forward, Roundoff())
     error = max(float(np.max(np.abs(v.analytic - v.numeric))) for v in verdicts.values())
     return {"seconds": seconds, "error": error, "kind": "absolute"}
 
@@ -295,7 +294,7 @@ def alarms(count: int) -> dict[str, Any]:
     examples: list[str] = []
 
     def one(kind: str, case: Case, reg: Registry, seed: int, **chosen: Any) -> None:
-        result = check.run(Subject(case, reg, seed=seed), options(**chosen))
+        result = check.run(CaseSubject(case, reg, seed=seed), options(**chosen))
         cases[kind] = cases.get(kind, 0) + 1 + int(result.measurements.get("variants", 0))
         if result.findings:
             wrong[kind] = wrong.get(kind, 0) + 1

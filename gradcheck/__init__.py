@@ -1,37 +1,93 @@
 """gradcheck: finds wrong gradients, cut graphs and training loops that cannot learn.
 
-Importing this package imports neither numpy, yaml nor pydantic: an installed but unused pytest
-plugin must cost nothing. The names below are loaded when they are first asked for.
+The names below are the public interface. Importing this package imports neither numpy, yaml nor
+pydantic: an installed but unused pytest plugin must cost nothing. So a name is loaded when it is
+first asked for.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+if TYPE_CHECKING:
+    from gradcheck.api.functions import check_gradients
+    from gradcheck.checks.base import Check, Options
+    from gradcheck.engine import check
+    from gradcheck.frameworks.calling import call_op
+    from gradcheck.frameworks.protocol import Array, Framework, OpCall, Precision
+    from gradcheck.frameworks.shadow import Edge, ShadowGraph
+    from gradcheck.frameworks.walk import walk_leaves
+    from gradcheck.names.register import Register
+    from gradcheck.probe.batches import Batch, collate
+    from gradcheck.probe.subject import Subject
+    from gradcheck.result import Finding, Result
+    from gradcheck.source.line import Line
+    from gradcheck.source.where import defined_at
+    from gradcheck.yamlcases.case import Case
+
 hookimpl = pluggy.HookimplMarker("gradcheck")
-"""Marks a function of a plugin as the implementation of a gradcheck hook (see `hookspecs`)."""
+"""Marks a plugin's function `gradcheck_register(register)` as its hook (see `Register`)."""
 
 API_VERSION = 1
 """The number of the plugin API. A plugin may set `gradcheck_api = 1`."""
 
-_LAZY = {
-    "Finding": "gradcheck.result",
-    "Result": "gradcheck.result",
-    "Subject": "gradcheck.probe.subject",
-    "Options": "gradcheck.checks.base",
-    "Shards": "gradcheck.checks.base",
-    "check": "gradcheck.engine",
-    "check_gradients": "gradcheck.api.functions",
-}
+__all__ = [
+    "API_VERSION",
+    "Array",
+    "Batch",
+    "Case",
+    "Check",
+    "Edge",
+    "Finding",
+    "Framework",
+    "Line",
+    "OpCall",
+    "Options",
+    "Precision",
+    "Register",
+    "Result",
+    "ShadowGraph",
+    "Subject",
+    "call_op",
+    "check",
+    "check_gradients",
+    "collate",
+    "defined_at",
+    "hookimpl",
+    "walk_leaves",
+]
 
-__all__ = ["API_VERSION", "hookimpl", *_LAZY]
+_LOADED_FROM = {
+    "Array": "frameworks.protocol",
+    "Batch": "probe.batches",
+    "Case": "yamlcases.case",
+    "Check": "checks.base",
+    "Edge": "frameworks.shadow",
+    "Finding": "result",
+    "Framework": "frameworks.protocol",
+    "Line": "source.line",
+    "OpCall": "frameworks.protocol",
+    "Options": "checks.base",
+    "Precision": "frameworks.protocol",
+    "Register": "names.register",
+    "Result": "result",
+    "ShadowGraph": "frameworks.shadow",
+    "Subject": "probe.subject",
+    "call_op": "frameworks.calling",
+    "check": "engine",
+    "check_gradients": "api.functions",
+    "collate": "probe.batches",
+    "defined_at": "source.where",
+    "walk_leaves": "frameworks.walk",
+}
+"""Where each name is, as the imports above say it to type checkers."""
 
 
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _LOADED_FROM:
+        return getattr(importlib.import_module(f"gradcheck.{_LOADED_FROM[name]}"), name)
     raise AttributeError(f"module 'gradcheck' has no attribute {name!r}")

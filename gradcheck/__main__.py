@@ -1,31 +1,31 @@
 """`python -m gradcheck COMMAND`: what gradcheck does without pytest.
 
 A command is a module in `gradcheck.commands` with `add_arguments(parser)` and
-`run(arguments) -> int`, the exit status: 0 well, 1 something was found, 2 a mistake of the user.
-Only the module of the command that was asked for is imported.
+`run(arguments) -> int`, the exit status: 0 if all is well, 1 if something was found, 2 for a
+mistake of the user. Only the module of the requested command is imported.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 from gradcheck.commands import COMMANDS, Mistake
+from gradcheck.phrases import did_you_mean
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status. A `Mistake` is printed as one line."""
+    """Run one command and return its exit status. A `Mistake` is printed as one line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     listing = "\n".join(f"  {name:<12}{about}" for name, about in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="python -m gradcheck",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Finds wrong gradients, cut graphs and training loops that cannot learn.",
-        epilog=f"commands:\n{listing}\n\npython -m gradcheck COMMAND --help says more.",
+        epilog=f"commands:\n{listing}\n\nRun python -m gradcheck COMMAND --help for more.",
         usage="%(prog)s COMMAND ...",
     )
     if not given or given[0] in ("-h", "--help"):
@@ -33,9 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if given else 2
     name = given[0]
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(COMMANDS)}"
-        print(f"gradcheck: there is no command {name!r}; {hint}", file=sys.stderr)
+        hint = did_you_mean(name, COMMANDS, f"the commands are {', '.join(COMMANDS)}")
+        print(f"gradcheck: unknown command {name!r}; {hint}", file=sys.stderr)
         return 2
     command = importlib.import_module(f"gradcheck.commands.{name}")
     own = argparse.ArgumentParser(prog=f"python -m gradcheck {name}", description=command.__doc__)

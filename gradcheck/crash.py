@@ -1,4 +1,4 @@
-"""An exception out of user code (model, op, data, step) as a finding, with the user's line."""
+"""An exception from user code (model, op, data, step) becomes a finding with the user's line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from types import FrameType
 
 import numpy as np
 
+from gradcheck.names import bundled
+from gradcheck.phrases import one_line
 from gradcheck.result import Finding
-from gradcheck.source.shorten import short_path
-from gradcheck.yamlcases.case import Case
+from gradcheck.source.line import Line
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _NOBODYS = (
@@ -21,9 +22,6 @@ _NOBODYS = (
 )
 """Frames that say nothing about whose fault it is: gradcheck's own, numpy's and Python's below."""
 
-_BUNDLED = os.path.join(os.path.dirname(_HERE), "tinytorch") + os.sep
-"""The bundled framework: what it refuses was asked of it by a line further up."""
-
 _OUR_LINE = re.compile(rf" at {re.escape(_HERE + os.sep)}\S+:\d+")
 """In the message of an op that gradcheck itself called."""
 
@@ -32,38 +30,46 @@ _CALLED_HERE = re.compile(r" \([^()]*gradcheck[^()]*calling\.py:\d+\)")
 """The place of an op's call, where gradcheck itself made it."""
 
 
-def crash(error: Exception, case: Case) -> Finding | None:
-    """A finding for an exception from outside gradcheck; None when it is gradcheck's own."""
+def crash(
+    error: Exception, *, name: str, is_op: bool, declared: str | None = None
+) -> Finding | None:
+    """A finding for an exception from outside gradcheck; None when it is gradcheck's own.
+
+    name, is_op: the op or model that was being probed. declared: 'file:line' of its case.
+    """
     outside = _frames(error)
-    deliberate = type(error).__module__.split(".")[0] in ("gradcheck", "tinytorch")
+    package = type(error).__module__.partition(".")[0]
+    deliberate = package == "gradcheck" or (
+        package == bundled.NAME and bundled.folder() is not None
+    )
     if not outside and not deliberate:
         return None
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = one_line(error) or type(error).__name__
     message = _OUR_LINE.sub("", _CALLED_HERE.sub("", message))
     if not type(error).__module__.startswith("gradcheck."):
-        message = f"{case.subject_name} raised {type(error).__name__}: {message}"
+        message = f"{name} raised {type(error).__name__}: {message}"
     user = _users(error)
     backward = type(error).__name__ == "PullbackError"
-    if user is None and not backward and case.place.file:
+    if user is None and not backward and declared is not None:
         # no line of the user's is to blame but those of the case
         return Finding(
             code="crashed",
             message=message,
-            where=f"{case.place.file}:{case.place.line}",
-            advice="correct the case; nothing can be checked before it runs",
+            where=declared,
+            advice="correct the case; nothing can be checked until it runs",
         )
     if user is None and outside and not deliberate:
         user = outside[-1]
-    at = f"{short_path(user.filename)}:{user.lineno}" if user else None
+    at = str(Line(user.filename, user.lineno or 0)) if user else None
     return Finding(
         code="crashed",
         message=message,
         where=at,
         lines=(f"at {at}   {user.line}",) if user else (),
-        op=case.op,
+        op=name if is_op else None,
         advice="return one cotangent for each input, of the shape of that input"
         if backward
-        else "make the case run on its own first; nothing can be checked before it does",
+        else "make the case run on its own first; nothing can be checked until it does",
     )
 
 
@@ -75,13 +81,15 @@ def where_now(frame: FrameType) -> str | None:
         if os.path.abspath(file) == os.path.join(_HERE, "engine.py"):
             return None
         if not (_nobodys(file) or "site-packages" in file or _bundled(file)):
-            return f"{short_path(file)}:{current.f_lineno}"
+            return str(Line.of_frame(current))
         current = current.f_back
     return None
 
 
 def _bundled(file: str) -> bool:
-    return os.path.abspath(file).startswith(_BUNDLED)
+    """A file of the bundled framework: what it refuses was asked of it by a line further up."""
+    folder = bundled.folder()
+    return folder is not None and os.path.abspath(file).startswith(f"{folder}{os.sep}")
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:

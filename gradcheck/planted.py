@@ -7,7 +7,6 @@ that it names, at the op, parameter or line that it expects.
 from __future__ import annotations
 
 import dataclasses
-import linecache
 import textwrap
 import warnings
 from collections.abc import Mapping
@@ -16,12 +15,13 @@ from typing import Any
 from gradcheck.engine import run_check
 from gradcheck.names.registry import Entry, Registry
 from gradcheck.result import Finding, Result
+from gradcheck.source.line import Line
 from gradcheck.yamlcases.case import Case
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What became of one fault.
+class FaultReport:
+    """What the named check made of one fault.
 
     verdict: 'caught', 'missed', 'misnamed', 'false alarm' (fails without it) or 'no case'.
     text: one sentence. result: of the check under the fault, None where it was not run.
@@ -76,16 +76,16 @@ class Planting:
             case = case_of(entry, self.registry)
             return _run(case, str(entry.extra["check"]), self.registry)
 
-    def run(self, entry: Entry) -> Outcome:
+    def run(self, entry: Entry) -> FaultReport:
         check, wanted = str(entry.extra["check"]), str(entry.extra["finding"])
         if not isinstance(entry.extra.get("case"), str):
-            return Outcome(
+            return FaultReport(
                 entry.name, check, "no case", "register it with case='...', the keys of a case"
             )
         before = self.healthy(entry)
         if before.outcome != "passed":
             said = before.reason or before.findings[0].message
-            return Outcome(
+            return FaultReport(
                 entry.name, check, "false alarm", f"without it the check {before.outcome}: {said}"
             )
         result = self.planted(entry)
@@ -93,13 +93,13 @@ class Planting:
         if not hits:
             found = ", ".join(f"{f.code} ({f.message})" for f in result.findings)
             said = found or result.reason or "nothing"
-            return Outcome(
+            return FaultReport(
                 entry.name, check, "missed", f"{wanted} was expected, found: {said}", result
             )
         wrong = misnamed(hits[0], entry.extra.get("expect") or {})
         if wrong:
-            return Outcome(entry.name, check, "misnamed", wrong, result)
-        return Outcome(entry.name, check, "caught", f"{wanted}: {hits[0].message}", result)
+            return FaultReport(entry.name, check, "misnamed", wrong, result)
+        return FaultReport(entry.name, check, "caught", f"{wanted}: {hits[0].message}", result)
 
 
 def _run(case: Case, check: str, registry: Registry) -> Result:
@@ -116,8 +116,8 @@ def misnamed(finding: Finding, expect: Mapping[str, Any]) -> str:
     wrong = []
     for key, wanted in expect.items():
         if key == "line":
-            file, _, number = (finding.where or "").rpartition(":")
-            got = linecache.getline(file, int(number)).strip() if number.isdigit() else ""
+            at = Line.parse(finding.where)
+            got = at.code if at else ""
             fine = wanted in got
         elif key == "message":
             got, fine = finding.message, wanted in finding.message

@@ -25,18 +25,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gradcheck: a check of a YAML case (see --gradcheck)")
     on = options.value(config, "on")
     if on or any(names_yaml(str(argument)) for argument in config.args):
-        from gradcheck.in_pytest.machines import reject_unreachable, stand_where_started
         from gradcheck.in_pytest.session import Session
 
         if hasattr(config, "workerinput"):  # xdist: reports are the controller's
-            stand_where_started(config)
             config.pluginmanager.register(Session(config, on=bool(on)), "gradcheck-session")
         else:
             from gradcheck.in_pytest.reporter import Reporter
             from gradcheck.in_pytest.rootdir import pin_for_workers, reject_moved
 
             reject_moved(config)
-            reject_unreachable(config)
             pin_for_workers(config)
             session = Session(config, on=bool(on))
             config.pluginmanager.register(session, "gradcheck-session")

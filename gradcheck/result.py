@@ -38,7 +38,8 @@ class Finding:
     data: Mapping[str, Json] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
-        return plain(dataclasses.asdict(self))
+        values: dict[str, Json] = plain(dataclasses.asdict(self))
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> Finding:

@@ -4,4 +4,4 @@ from tests.support.project import everything_imported, project
 
 __all__ = ["everything_imported", "project"]
 
-pytest_plugins = "pytester"
+pytest_plugins = ["pytester", "tests.support.golden"]

@@ -17,7 +17,7 @@ PLUGIN = """
     import numpy as np
     from gradcheck import hookimpl
     from tinytorch import nn
-    from tinytorch.op import op
+    from tinytorch import op
 
     class Wrong(nn.Module):
         def forward(self, x):
@@ -46,21 +46,12 @@ PLUGIN = """
             return {}["no such key"]
 
     @hookimpl
-    def gradcheck_models(register):
-        register("wrong", Wrong)
-        register("shapes", Shapes)
-
-    @hookimpl
-    def gradcheck_ops(register):
-        register("inside_numpy", inside_numpy)
-
-    @hookimpl
-    def gradcheck_steps(register):
-        register("gives_up", step)
-
-    @hookimpl
-    def gradcheck_datasets(register):
-        register("no_data", Data)
+    def gradcheck_register(register):
+        register.model("wrong", Wrong)
+        register.model("shapes", Shapes)
+        register.op("inside_numpy", inside_numpy)
+        register.step("gives_up", step)
+        register.dataset("no_data", Data)
 """
 
 MODEL = "{{model: {}, data: {{name: {}, batch: 4}}, loss: cross_entropy{}, checks: [graph]}}"
@@ -144,7 +135,7 @@ def test_what_no_line_of_code_is_to_blame_for_is_the_fault_of_the_case(case, che
     assert finding.message.startswith(says)
     assert finding.where == "cases/a.yaml:3"
     assert finding.lines == ()
-    assert finding.advice == "correct the case; nothing can be checked before it runs"
+    assert finding.advice == "correct the case; nothing can be checked until it runs"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +162,7 @@ def test_a_time_limit_names_a_line_of_the_user_or_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     home = Path(gradcheck.__file__).parent
     inner = running(home / "numerics" / "local.py", "inner")
-    bundled = running(home.parent / "tinytorch" / "op.py", "bundled", "then()")
+    bundled = running(home.parent / "tinytorch" / "operation.py", "bundled", "then()")
     model = running(tmp_path / "plugins" / "model.py", "model", "then()")
     engine = running(home / "engine.py", "engine", "then()")
     runner = running(tmp_path / "runner.py", "runner", "then()")
@@ -184,6 +175,6 @@ def test_a_mistake_of_gradcheck_itself_is_raised(monkeypatch):
     loaded = load_text("schema: 1\ncases:\n  c: {op: sin, inputs: {x: [2]}}\n", registry)
     from gradcheck.checks.gradient import check as gradient
 
-    monkeypatch.setattr(gradient, "look", None)
+    monkeypatch.setattr(gradient, "examine", None)
     with pytest.raises(TypeError):
         run_check(loaded.cases[0], "gradient", registry)

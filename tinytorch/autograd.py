@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tinytorch.errors import GraphError, PullbackError
 from tinytorch.inplace import changed
-from tinytorch.op import Node
+from tinytorch.node import Node
 from tinytorch.tensor import Tensor, as_array
 
 Array = NDArray[Any]

@@ -1,5 +1,5 @@
-"""Whose values an array holds, when it does not say so itself: by shared memory, by equal bytes, by
-equal numbers. Used by `tinytorch.tracing` only."""
+"""Find whose values an array holds, when it does not say so itself: by shared memory, by equal
+bytes, by equal numbers. Used by `tinytorch.tracing` only."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tinytorch.errors import GraphError
 from tinytorch.methods import Operations
 
 if TYPE_CHECKING:
-    from tinytorch.op import Node
+    from tinytorch.node import Node
 
 default_dtype = np.dtype(np.float32)
 

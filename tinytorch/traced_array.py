@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tinytorch.op import Where
+    from tinytorch.node import Where
     from tinytorch.tensor import Tensor
 
 

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch import op as op_module
-from tinytorch.op import Op, Where, state
+from tinytorch import grad_mode
+from tinytorch.grad_mode import state
+from tinytorch.node import Where
+from tinytorch.operation import Op
 from tinytorch.origins import Edge, Made, Memory
 from tinytorch.tensor import Tensor
 from tinytorch.traced_array import Origin, TracedArray, gather, plain, traced
@@ -24,8 +26,8 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _CORE = {
     _PACKAGE + name + ".py"
     for name in (
-        "tensor", "op", "tracing", "traced_array", "origins", "autograd", "methods", "creation",
-        "inplace", os.path.join("nn", "parameter"),
+        "tensor", "operation", "node", "grad_mode", "tracing", "traced_array", "origins",
+        "autograd", "methods", "creation", "inplace", os.path.join("nn", "parameter"),
     )
 }  # fmt: skip
 
@@ -92,7 +94,7 @@ class Tracer:
         for name in ("item", "tolist"):
             self._replace(Tensor, name, self._number(getattr(Tensor, name), name))
         self._replace(Op, "__call__", self._call(Op.__call__))
-        recording = op_module._Recording
+        recording = grad_mode._Recording
         self._replace(recording, "__enter__", self._enter(recording.__enter__))
         self._replace(recording, "__exit__", self._exit(recording.__exit__))
         return self
@@ -254,8 +256,8 @@ class Tracer:
         return next((p for p in reversed(self.quiet) if p is not None), None)
 
     def _edges(self, data: Any, array: Any, kind: str, at: Place) -> tuple[Edge, ...]:
-        """Cut edges from the tensors whose values `data` holds; one of unknown source when it
-        cannot be told, so that a cut can still be found by elimination."""
+        """Cut edges from the tensors whose values `data` holds; one without a source if
+        nobody knows whose they are, so that a cut can still be found by elimination."""
         origins, _ = gather(data)
         if not origins:
             origins = self.memory.find(data, array)

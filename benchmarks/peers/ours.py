@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gradcheck import hookimpl
+from gradcheck import Register, hookimpl
 from gradcheck.engine import run_check
 from gradcheck.names.load import load
 from gradcheck.yamlcases.load import load_text
@@ -94,44 +94,25 @@ def spec_of(array: Any, drawn: bool) -> str:
 
 
 def plugin(framework: str) -> Any:
-    """The hooks that register every subject for a framework."""
+    """The plugin that registers every subject for a framework."""
     lib = importlib.import_module({"pytorch": "torch"}.get(framework, framework))
-    hooks = types.SimpleNamespace(__name__="peers")
     here = {"framework": framework}
 
     @hookimpl
-    def gradcheck_ops(register: Any) -> None:
+    def gradcheck_register(register: Register) -> None:
         for subject in [*ops.FAULTS, *ops.CORRECT]:
-            register(f"peers_{subject.id}", make_op(subject, framework), **here)
-
-    @hookimpl
-    def gradcheck_models(register: Any) -> None:
-        register("peers_chars", functools.partial(models.make_model, lib), **here)
-
-    @hookimpl
-    def gradcheck_losses(register: Any) -> None:
+            register.op(f"peers_{subject.id}", make_op(subject, framework), **here)
+        register.model("peers_chars", functools.partial(models.make_model, lib), **here)
         for fault in _faults("loss"):
-            register(f"peers_loss_{fault}", models.make_loss(lib, fault), **here)
-
-    @hookimpl
-    def gradcheck_optimizers(register: Any) -> None:
+            register.loss(f"peers_loss_{fault}", models.make_loss(lib, fault), **here)
         for fault in _faults("optimizer"):
-            register(f"peers_adam_{fault}", _optimizer(lib, fault), **here)
-
-    @hookimpl
-    def gradcheck_steps(register: Any) -> None:
+            register.optimizer(f"peers_adam_{fault}", _optimizer(lib, fault), **here)
         for fault in _faults("step"):
             train = functools.partial(models.train, fault=fault)
-            register(f"peers_step_{fault}", _step, train=train, **here)
+            register.step(f"peers_step_{fault}", _step, train=train, **here)
+        register.dataset("peers_data", models.Chars)
 
-    @hookimpl
-    def gradcheck_datasets(register: Any) -> None:
-        register("peers_data", models.Chars)
-
-    for name, hook in list(locals().items()):
-        if name.startswith("gradcheck_"):
-            setattr(hooks, name, hook)
-    return hooks
+    return types.SimpleNamespace(__name__="peers", gradcheck_register=gradcheck_register)
 
 
 def _faults(part: str) -> list[str]:
@@ -158,6 +139,6 @@ def make_op(subject: Any, framework: str) -> Any:
         from .in_torch import torch_op
 
         return torch_op(subject.fn, list(subject.arrays))
-    from tinytorch.op import op
+    from tinytorch import op
 
     return op(name=f"peers_{subject.id}")(subject.fn)

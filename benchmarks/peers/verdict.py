@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gradcheck.plugins._faults import wrong_ops
+
 CAUGHT = "caught"
 WARNED = "warned"
 MISSED = "missed"
@@ -17,7 +19,10 @@ QUIET = "quiet"
 NOT_APPLICABLE = "not applicable"
 NOT_RUN = "not run"
 
-HERE = Path(__file__).parent
+WRONG_OPS = Path(wrong_ops.__file__)
+MARKED = (WRONG_OPS, Path(__file__).parent / "models.py")
+"""Files in which `# fault: id` marks the faulty line."""
+
 _warmed: list[bool] = []
 
 
@@ -36,8 +41,8 @@ class Subject:
 
     id: also the marker `# fault: id` on the faulty line. correct: nothing may be said of it.
     words: names of the op, parameter or input to be found in a good message. needs: what a tool
-    must be able to look at ('strides', 'mutation', 'step'). lines: further places, 'ops.py:12',
-    that a message may name: those of the faulty op.
+    must be able to look at (strides, mutation, step). lines: further places that a message may
+    name, such as 'wrong_ops.py:12': those of the faulty op.
     """
 
     id: str
@@ -65,11 +70,11 @@ class Cell:
 
 
 def marked_lines(id: str) -> list[str]:
-    """'ops.py:12', each line with the comment `# fault: id`."""
+    """'wrong_ops.py:12', each line with the comment `# fault: id`."""
     return [
-        f"{name}:{number}"
-        for name in ("ops.py", "models.py")
-        for number, line in enumerate((HERE / name).read_text(encoding="utf-8").splitlines(), 1)
+        f"{path.name}:{number}"
+        for path in MARKED
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if line.rstrip().endswith(f"# fault: {id}")
     ]
 

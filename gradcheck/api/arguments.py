@@ -1,4 +1,4 @@
-"""The arguments of `check_gradients`: each one that makes no sense gets a sentence."""
+"""The arguments of `check_gradients`, and a sentence for each one that makes no sense."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def callables(fn: Any, loss: Any) -> None:
 
 
 def array(adapter: Framework, value: Any, number: int) -> Array:
-    """An input as an array. Raises TypeError for what is neither array, number nor tensor."""
+    """An input as an array. Raises TypeError unless it is an array, a number or a tensor."""
     try:
         if isinstance(value, (int, float, bool, list, tuple, np.ndarray, np.generic)):
             found = np.asarray(value)
@@ -55,7 +55,7 @@ def array(adapter: Framework, value: Any, number: int) -> Array:
         found = np.empty(0, dtype=object)
     if found.dtype.kind not in "fiub":
         raise TypeError(
-            f"check_gradients: input {number} is {_a(value)} and no array of real numbers; "
+            f"check_gradients: input {number} is {_a(value)}, not an array of real numbers; "
             f"pass a number, an array or a tensor of {adapter.name}"
         )
     return found
@@ -66,17 +66,19 @@ def one_tensor(output: Output, name: str) -> Output:
     if output is None or isinstance(output, NUMBERS):
         raise TypeError(
             f"check_gradients: {name} returns {_a(output)}; it must return one tensor. Pick one in "
-            "a function of your own, such as lambda x: model(x)[0], and leave no numpy in between"
+            "a function of your own, such as lambda x: model(x)[0], without numpy in between"
         )
     return output
 
 
 def nothing_to_check(fn: Any, inputs: Sequence[Any]) -> str:
     if not inputs:
-        return "check_gradients: there is no input and no parameter; pass the function's inputs too"
+        return (
+            "check_gradients: there are no inputs and no parameters; pass the function's inputs too"
+        )
     return (
         "check_gradients: nothing here has a gradient: no input is floating (whole numbers are "
-        "handed over as they are), and a function has no parameters. Pass 1.0 instead of 1"
+        "passed on as they are), and a function has no parameters. Pass 1.0 instead of 1"
     )
 
 

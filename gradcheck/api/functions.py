@@ -7,86 +7,18 @@ print(result.outcome, result.findings)
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradcheck.api import arguments
-from gradcheck.checks.gradient.check import settings_of
 from gradcheck.crash import crash
-from gradcheck.frameworks.protocol import Array, Framework, Leaf, Output
-from gradcheck.names.registry import Registry
+from gradcheck.frameworks.protocol import Framework, Output
 from gradcheck.numerics.examine import examine
+from gradcheck.probe.from_function import FunctionSubject
+from gradcheck.probe.from_model import ModelSubject
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
-from gradcheck.yamlcases.case import Case
-
-
-class FunctionSubject(Subject):
-    """A function of arrays, or a model with its inputs, as a subject.
-
-    fn: called with one tensor per array, in order. arrays: the inputs that are differentiated
-    (floating ones) or handed over as they are (ints, bools). model: whose parameters are checked.
-    """
-
-    def __init__(
-        self,
-        fn: Callable[..., Output],
-        framework: Framework,
-        *,
-        arrays: Mapping[str, Array],
-        model: Any = None,
-        differentiate_inputs: bool = True,
-        dtype: str = "float64",
-        seed: int = 0,
-        training: bool = True,
-        name: str = "function",
-    ) -> None:
-        self.case = Case(name=name, op=name if model is None else None, model=name, seed=seed)
-        self.registry = Registry()
-        self.framework = framework
-        self.seed, self.dtype, self.training = seed, dtype, training
-        self.batch_size = None
-        self.fn = fn
-        self.model = model
-        self.batch = ()
-        self._arrays = dict(arrays)
-        self._differentiate = differentiate_inputs
-        framework.manual_seed(seed)
-        self.operands = {}
-        self.inputs = {}
-        for key, array in arrays.items():
-            trainable = array.dtype.kind == "f" and differentiate_inputs
-            self.operands[key] = framework.leaf(
-                array, trainable=trainable, dtype=dtype if array.dtype.kind == "f" else None
-            )
-            if trainable:
-                self.inputs[key] = self.operands[key]
-        self.parameters = {}
-        if model is not None:
-            framework.cast(model, dtype)
-            self.parameters = framework.named_parameters(model)
-
-    def fresh(self, **changes: Any) -> Subject:
-        """Another subject of the same function; dtype, seed or arrays may differ."""
-        given = {"dtype": self.dtype, "seed": self.seed, "arrays": self._arrays, **changes}
-        given.pop("batch_size", None)
-        return FunctionSubject(
-            self.fn,
-            self.framework,
-            model=self.model,
-            differentiate_inputs=self._differentiate,
-            training=self.training,
-            name=self.case.name,
-            **given,
-        )
-
-    def _forward(self, batch: tuple[Leaf, ...]) -> Output:
-        return self._call(self.operands)
-
-    def _call(self, operands: Mapping[str, Leaf]) -> Output:
-        return self.fn(*operands.values())
 
 
 def check_gradients(
@@ -114,48 +46,44 @@ def check_gradients(
     chosen = arguments.options(options)
     arguments.callables(fn, loss)
     adapter = _framework(framework, fn, inputs)
-    arrays = {f"input{i}": arguments.array(adapter, v, i) for i, v in enumerate(inputs)}
-    model = copy.deepcopy(fn) if _is_model(adapter, fn) else None
-    call = model if model is not None else fn
+    arrays = [arguments.array(adapter, v, i) for i, v in enumerate(inputs)]
+    name, dtype = _name(fn), adapter.precision.data
 
-    def run(*tensors: Leaf) -> Output:
-        output = call(*tensors)
-        if loss is None:
-            return arguments.one_tensor(output, _name(fn))
-        return arguments.one_tensor(loss(output), "loss")
+    def checked(output: Output) -> Output:
+        output = arguments.one_tensor(output, name)
+        return output if loss is None else arguments.one_tensor(loss(output), "loss")
 
-    subject = FunctionSubject(
-        run,
-        adapter,
-        arrays=arrays,
-        model=model,
-        differentiate_inputs=model is None,
-        seed=seed,
-        dtype=adapter.precision.data,
-        name=_name(fn),
-    )
+    subject: Subject
+    if _is_model(adapter, fn):
+        subject = ModelSubject(
+            fn,
+            adapter,
+            batch=arrays,
+            step=lambda model, batch, _: checked(model(*batch)),
+            dtype=dtype,
+            seed=seed,
+            name=name,
+        )
+    else:
+        subject = FunctionSubject(
+            lambda *tensors: checked(fn(*tensors)),
+            adapter,
+            arrays={f"input{i}": array for i, array in enumerate(arrays)},
+            dtype=dtype,
+            seed=seed,
+            name=name,
+        )
     if not subject.leaves:
         raise ValueError(arguments.nothing_to_check(fn, inputs))
     try:
-        done = examine(
-            subject,
-            seed=seed,
-            budget=chosen.budget,
-            scalar=loss is not None,
-            **settings_of(chosen),
-        )
+        done = examine(subject, dataclasses.replace(chosen.settings(), scalar=loss is not None))
     except Exception as error:
         subject.forward()  # what `fn` itself raises is raised as it is
-        finding = crash(error, subject.case)
+        finding = crash(error, name=subject.name, is_op=subject.is_op)
         if finding is None:
             raise  # gradcheck's own
         return Result(findings=(_backward_failed(finding),))
-    return Result(
-        findings=tuple(done.findings),
-        measurements=done.certificate.measurements(),
-        notes=tuple(done.notes),
-        figures=done.figures,
-    )
+    return done.result()
 
 
 def _backward_failed(crashed: Finding) -> Finding:

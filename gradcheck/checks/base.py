@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from gradcheck.probe.subject import Subject
-from gradcheck.result import Json, Result
-from gradcheck.shards import Shard
+from gradcheck.result import Result
 from gradcheck.yamlcases.case import Case
 
 
@@ -22,18 +20,6 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-Shards = Annotated[
-    int,
-    Field(
-        ge=1,
-        le=999,
-        description="parts of the check that run as tests of their own, so that several workers "
-        "share one large check; they make one verdict",
-    ),
-]
-"""The option of a check that is `Shardable`: `shards: Shards = 1`."""
-
-
 class Check(Protocol):
     """A check never prints, asserts or knows pytest.
 
@@ -42,38 +28,16 @@ class Check(Protocol):
     """
 
     name: str
-    Options: type[Options]
+
+    @property
+    def Options(self) -> type[BaseModel]:  # noqa: N802  (a class inside the check's class)
+        """What YAML may say of the check."""
 
     def applies(self, case: Case) -> str | None:
         """None when it applies, otherwise the reason why it does not."""
 
     def run(self, subject: Subject, options: Any) -> Result:
         """Probe the subject. Findings mean failure."""
-
-
-@runtime_checkable
-class Shardable(Protocol):
-    """Capability of a check: it can be done in parts. Its options have `shards: Shards = 1`.
-
-    Each shard gets a fresh subject with the same seed, perhaps in another process. Which part of
-    the work is its own must follow from the subject, the options and the shard alone.
-    """
-
-    def run_shard(self, subject: Subject, options: Any, shard: Shard) -> Json:
-        """What this shard saw: JSON values, as `merge` wants them. No verdict."""
-
-    def merge(self, parts: Sequence[Json], options: Any) -> Result:
-        """The verdict over what the shards saw, in their order. Some may be missing (a worker
-        died): then the result tells what the others found."""
-
-
-def shards_of(check: Check, case: Case, name: str) -> int:
-    """In how many shards the case wants the check called `name`; 1 when it cannot be divided."""
-    field = check.Options.model_fields.get("shards")
-    if field is None or not isinstance(check, Shardable):
-        return 1
-    wanted = (case.checks.get(name) or {}).get("shards", field.default)
-    return wanted if type(wanted) is int and wanted > 1 else 1
 
 
 def needs_model(case: Case) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
@@ -21,8 +22,8 @@ def add_plugin_folder(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def registry_of(arguments: argparse.Namespace) -> Registry:
-    """The registry with the plugins of the given folders."""
+def registry_of(arguments: argparse.Namespace, objects: Iterable[tuple[str, Any]] = ()) -> Registry:
+    """The registry with the plugins of the given folders, and with these plugins by name."""
     from gradcheck.names import load as plugins
 
-    return plugins.load([Path(p) for p in arguments.plugins or ["plugins"]])
+    return plugins.load([Path(p) for p in arguments.plugins or ["plugins"]], objects=objects)

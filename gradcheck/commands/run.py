@@ -1,5 +1,5 @@
-"""Run the cases of a file, without pytest: FILE, FILE::CASE or FILE::CASE::CHECK. Exit status 1
-when a check fails, 2 when the file has errors or nothing matches."""
+"""Run the cases of a file without pytest: FILE, FILE::CASE or FILE::CASE::CHECK. The exit status is
+1 if a check fails, 2 if the file has errors or nothing matches."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plugin_folder(parser)
     parser.add_argument("target", metavar="FILE[::CASE[::CHECK]]")
-    parser.add_argument("--seed", type=int, default=None, help="overrules the cases' own")
-    parser.add_argument("-v", "--verbose", action="store_true", help="every tensor of a failure")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="seed to use instead of the cases' own"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="list every tensor of a failure"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     wanted_case, _, wanted_check = rest.partition("::")
     path = Path(file)
     if not path.is_file():
-        raise Mistake(f"{file}: there is no such file; name a YAML file of cases")
+        raise Mistake(f"{file}: file not found; name a YAML file of cases")
     registry = registry_of(arguments)
     loaded = load_cases(path, registry, Path.cwd())
     for error in loaded.errors:
@@ -59,7 +63,7 @@ def _nothing(target: str, cases: tuple[Case, ...], has_errors: bool) -> None:
 
 
 def _run_one(case: Case, check: str, registry: Registry, arguments: argparse.Namespace) -> str:
-    from gradcheck.engine import run_check
+    from gradcheck.engine import entry_of, run_check
     from gradcheck.report.judge import judge
 
     title = f"{case.place.file}::{case.name}::{check}"
@@ -71,10 +75,11 @@ def _run_one(case: Case, check: str, registry: Registry, arguments: argparse.Nam
     result = run_check(case, check, registry, seed=arguments.seed)
     seconds = time.perf_counter() - started
     seed = case.seed if arguments.seed is None else arguments.seed
-    verdict = judge(case, check, result, seed=seed, verbose=arguments.verbose)
-    if verdict.text is not None:
-        print(verdict.text)
+    expected = [x for x in case.xfail if x.check == check]
+    entry = judge(entry_of(case, check, seed=seed), result, expected, verbose=arguments.verbose)
+    if entry.text is not None:
+        print(entry.text)
     else:
-        why = f": {verdict.reason}" if verdict.outcome == "skipped" else ""
-        print(f"{title}  {verdict.outcome}{why}  {seconds:.2f} s")
-    return verdict.outcome
+        why = f": {entry.reason}" if entry.outcome == "skipped" else ""
+        print(f"{title}  {entry.outcome}{why}  {seconds:.2f} s")
+    return entry.outcome

@@ -88,9 +88,10 @@ def find_case(target: str, registry: Registry) -> Case:
 
 
 def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int:
-    from gradcheck.probe.subject import Subject
+    from gradcheck.probe.from_case import CaseSubject
     from gradcheck.training import checkpoint
     from gradcheck.training.progress import Progress
+    from gradcheck.training.sample import source_of
     from gradcheck.training.trainer import Diverged, Trainer
     from gradcheck.yamlcases.case import TrainSpec
 
@@ -101,14 +102,15 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
     progress = Progress(sys.stdout)
     if not arguments.no_checks and not _examined(case, registry, arguments, progress):
         return 1
-    subject = Subject(case, registry, seed=arguments.seed)
+    subject = CaseSubject(case, registry, seed=arguments.seed)
     trainer = Trainer(subject, spec)
-    progress.say(f"data: {getattr(subject.dataset, 'source', type(subject.dataset).__name__)}")
+    data = subject.dataset
+    progress.say(f"data: {source_of(data) or type(data).__name__}")
     count = sum(a.size for a in (subject.get(n) for n in subject.parameters))
     progress.say(f"model: {case.model}, {count:,} parameters; {spec.steps} steps")
     path = folder / CHECKPOINT
     if arguments.resume:
-        checkpoint.load(trainer, path)
+        checkpoint.load(trainer, case, path)
         progress.say(f"resumed from {path} after {trainer.step} steps")
     elif path.exists() and not arguments.no_checkpoint:
         before = path.with_suffix(".previous.safetensors")
@@ -118,7 +120,7 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
     def evaluated(trainer: Trainer) -> None:
         progress.evaluation(trainer)
         if not arguments.no_checkpoint and trainer.step:
-            checkpoint.save(trainer, path)
+            checkpoint.save(trainer, case, path)
 
     progress.start(trainer)
     with _interruptible() as interrupted:
@@ -131,11 +133,11 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
             done = trainer.run(after_step=stepped, after_evaluation=evaluated)
         except Diverged as error:
             progress.say(f"diverged: {error}")
-            _draw(trainer, folder, progress)
+            _draw(trainer, case.name, folder, progress)
             return 1
-    _draw(trainer, folder, progress)
+    _draw(trainer, case.name, folder, progress)
     if not done:
-        return _stopped(trainer, path, arguments, progress)
+        return _stopped(trainer, case, path, arguments, progress)
     _finish(trainer, arguments, progress)
     return 0
 
@@ -161,17 +163,17 @@ def _examined(
         return True
     count = len(verdict.failed)
     progress.say(
-        f"\nnot trained: {count} check{'s are' if count > 1 else ' is'} red; mend "
-        f"{'them' if count > 1 else 'it'} first, or train all the same with --force"
+        f"\nnot trained: {count} check{'s are' if count > 1 else ' is'} red; fix "
+        f"{'them' if count > 1 else 'it'} first, or train anyway with --force"
     )
     return False
 
 
 def _explained(error: Exception, case: Case) -> Exception:
     """A Mistake when the error comes from the case's own model or data; otherwise the error."""
-    from gradcheck.crash import crash
+    from gradcheck.engine import crash_of
 
-    finding = crash(error, case)
+    finding = crash_of(case, error)
     if finding is None:
         return error
     return Mistake("; ".join([finding.message, *finding.lines]))
@@ -195,14 +197,14 @@ def _interruptible() -> Iterator[Any]:
 
 
 def _stopped(
-    trainer: Trainer, path: Path, arguments: argparse.Namespace, progress: Progress
+    trainer: Trainer, case: Case, path: Path, arguments: argparse.Namespace, progress: Progress
 ) -> int:
     from gradcheck.training import checkpoint
 
     if arguments.no_checkpoint:
         progress.say(f"stopped after {trainer.step} steps; nothing was kept (--no-checkpoint)")
         return INTERRUPTED
-    checkpoint.save(trainer, path)
+    checkpoint.save(trainer, case, path)
     options = "".join(
         f" --{name.replace('_', '-')} {value}"
         for name in ("steps", "eval_every", "seed", "output", "sample")
@@ -215,17 +217,17 @@ def _stopped(
     return INTERRUPTED
 
 
-def _draw(trainer: Trainer, folder: Path, progress: Progress) -> None:
+def _draw(trainer: Trainer, name: str, folder: Path, progress: Progress) -> None:
     from gradcheck.training.checkpoint import write_atomically
     from gradcheck.training.curve import loss_curve
 
-    title = f"{trainer.subject.case.name}, {trainer.step} updates"
+    title = f"{name}, {trainer.step} updates"
     write_atomically(folder / CURVE, loss_curve(trainer.history, title).encode())
     progress.say(f"loss curve: {folder / CURVE}")
 
 
 def _finish(trainer: Trainer, arguments: argparse.Namespace, progress: Progress) -> None:
-    from gradcheck.training.sample import write_sample
+    from gradcheck.training.sample import source_of, write_sample
 
     if trainer.has_held_out:
         loss = trainer.held_out_loss(LONGEST_FINAL_EVALUATION)
@@ -239,5 +241,6 @@ def _finish(trainer: Trainer, arguments: argparse.Namespace, progress: Progress)
         temperature=arguments.temperature,
     )
     if text is not None:
-        source = getattr(trainer.subject.dataset, "source", "")
-        progress.say(f"sample after {trainer.step} steps on {source}:\n{text}")
+        source = source_of(trainer.subject.dataset)
+        on = f" on {source}" if source else ""
+        progress.say(f"sample after {trainer.step} steps{on}:\n{text}")

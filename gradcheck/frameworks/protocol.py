@@ -1,13 +1,15 @@
-"""What gradcheck asks of a framework. An adapter is one class with these methods.
+"""What gradcheck asks of a framework, of its datasets and of its models.
+
+An adapter is one class with the methods of `Framework`. Everything else here is a capability: an
+adapter that has its methods gets what the docstring says, and nothing needs to be declared.
 
 Arrays that cross this boundary are numpy's. `Leaf` and `Output` are the framework's own objects;
-gradcheck only hands them back. Adapters of four small educational frameworks and of PyTorch need
-nothing more.
+gradcheck only hands them back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -43,7 +45,7 @@ class Framework(Protocol):
         """A tensor of `array` (copied). Integer arrays stay integers, whatever `dtype`."""
 
     def named_parameters(self, model: Any) -> dict[str, Leaf]:
-        """What ought to train, by dotted name: an attribute walk over modules, lists, dicts and
+        """What should train, by dotted name: an attribute walk over modules, lists, dicts and
         plain objects, not what `parameters()` says. A tied tensor appears once."""
 
     def optimized(self, model: Any) -> list[Leaf]:
@@ -88,8 +90,8 @@ class Framework(Protocol):
 class OpCall(Protocol):
     """One recorded op call that can be run again on other arrays, outside any graph.
 
-    An attribute `defined` may say where its backward stands, 'file:line'; without it, or with None,
-    it is an op of the framework itself.
+    `run` and `vjp` leave the graph and the recorded inputs as they are, and may be called from
+    several threads at once.
     """
 
     @property
@@ -124,11 +126,41 @@ class OpCall(Protocol):
 
 
 @runtime_checkable
+class OneAtATime(Protocol):
+    """Capability of an `OpCall`: it says whether one input may get a further leading axis.
+
+    Several copies of an input in one call are faster. But native code that trusts its shapes reads
+    outside its memory when one input is stacked and the others keep their size.
+    """
+
+    @property
+    def may_stack(self) -> bool:
+        """False: every run gets arrays of the recorded shapes."""
+
+
+@runtime_checkable
 class MayDraw(Protocol):
     """Capability of an op call: it knows whether it draws random numbers."""
 
     def draws(self) -> bool:
         """Whether a run draws from a generator. What it draws may follow the memory layout."""
+
+
+@runtime_checkable
+class IsDefined(Protocol):
+    """Capability of an `OpCall`: findings name the line of the op's backward."""
+
+    @property
+    def defined(self) -> str | None:
+        """'file:line' of the user's backward; None for an op of the framework itself."""
+
+
+def backward_at(call: OpCall) -> str | None:
+    """Where the backward of a call is defined, if the call can say so."""
+    return call.defined if isinstance(call, IsDefined) else None
+
+
+# --- capabilities of an adapter -------------------------------------------------------------------
 
 
 @runtime_checkable
@@ -142,16 +174,16 @@ class HasRandomState(Protocol):
 
 @runtime_checkable
 class HasTape(Protocol):
-    """Capability: op-level checks and blame."""
+    """Capability: every op call is checked by itself, and a finding names the op and its line."""
 
     def tape(self, output: Output, leaves: Mapping[str, Leaf]) -> list[OpCall]:
         """The op calls behind `output`, each after the calls it depends on; the last made
-        `output`. Call it before `backward`: some frameworks erase the graph."""
+        `output`. Called before `backward`, since some frameworks erase the graph there."""
 
 
 @runtime_checkable
 class HasHandwritten(Protocol):
-    """Capability, for a framework without a tape: the functions whose backward a user wrote."""
+    """Capability: without a tape, backwards that a user wrote are checked by themselves."""
 
     def handwritten(self, run: Callable[[], Output]) -> list[OpCall]:
         """The calls of such functions behind what `run` returns. Their sources are unknown (None).
@@ -160,7 +192,7 @@ class HasHandwritten(Protocol):
 
 @runtime_checkable
 class WatchesCalls(Protocol):
-    """Capability, for frameworks without a tape: the line at which two runs part."""
+    """Capability: without a tape, `determinism` and its like name the line where two runs part."""
 
     def watch_calls(self) -> AbstractContextManager[list[Any]]:
         """Everything that is called meanwhile, in order, as `OpCall`s of which only the pullback
@@ -169,27 +201,53 @@ class WatchesCalls(Protocol):
 
 @runtime_checkable
 class KeepsGraph(Protocol):
-    """Capability: pulling back more than once through the same output, for ops without a tape."""
+    """Capability: an op without a tape is checked faster, and a backward that writes into its
+    cotangent is seen."""
 
     def pull(self, output: Output, leaves: Sequence[Leaf], cotangent: Array) -> list[Array | None]:
         """The cotangents of `leaves`, None for none. The graph is kept, nothing is accumulated, and
-        `cotangent` is handed on as it is, not as a copy: a backward that writes into it is seen."""
+        the backward gets the same `cotangent`, not a copy."""
+
+
+@runtime_checkable
+class SecondOrder(Protocol):
+    """Capability: `gradient: {order: 2}` checks second derivatives."""
+
+    def hessian_vector(
+        self,
+        output: Output,
+        leaves: Mapping[str, Leaf],
+        vectors: Mapping[str, Array],
+        cotangent: Array | None,
+    ) -> dict[str, Array]:
+        """Per leaf the derivative of its gradient of sum(cotangent * output) as all leaves move
+        along `vectors`; zeros where it does not depend on them."""
 
 
 @runtime_checkable
 class HasBuffers(Protocol):
-    """Capability: state that is not trained (running statistics)."""
+    """Capability: state that is not trained (running statistics) is restored between runs, and
+    `updates` sees when an optimizer moves it."""
 
-    def named_buffers(self, model: Any) -> dict[str, Leaf]: ...
+    def named_buffers(self, model: Any) -> dict[str, Leaf]:
+        """The buffers of a model, by dotted name."""
 
 
 @runtime_checkable
 class ClipsGradients(Protocol):
-    """Capability: gradient clipping in training."""
+    """Capability: `gradcheck train` can clip gradients."""
 
     def clip_gradients(self, leaves: Sequence[Leaf], max_norm: float) -> float:
         """Scale all gradients down so that their joint norm is at most max_norm; returns the norm
         before."""
+
+
+@runtime_checkable
+class FindsResults(Protocol):
+    """Capability: `graph` says when something registered as a parameter is the result of an op."""
+
+    def not_leaves(self, model: Any) -> dict[str, str]:
+        """Such tensors by dotted name, each with the line of the op ('' where it is not known)."""
 
 
 @dataclass(frozen=True)
@@ -198,10 +256,11 @@ class Cut:
 
     kind: 'rebuilt' (Tensor(x.data)), 'detach', 'no_grad', 'item'. where: the line of the cut, with
     its text in `text`. source: name of the op that made the tensor it came from, and source_where
-    its line. upstream: names of the leaves that only reach the loss through this cut.
-    function: name of the function that the line stands in. inside: the line inside the framework
-    itself, where the cut happened below the user's line. name: the tensor as the line calls it.
-    left: the line where its values left the graph, where that is another one.
+    its line. upstream: names of the leaves behind this cut. only: those of them that reach the loss
+    in no other way; () where the adapter cannot say. function: name of the function around the
+    line. inside: the line inside the framework itself, where the cut happened below the user's
+    line. name: the tensor as the line calls it. left: the line where its values left the graph,
+    where that is another one.
     """
 
     kind: str
@@ -211,6 +270,7 @@ class Cut:
     source_where: str | None = None
     shape: tuple[int, ...] = ()
     upstream: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     function: str = ""
     inside: str | None = None
     name: str | None = None
@@ -218,15 +278,90 @@ class Cut:
 
 
 class CutTrace(Protocol):
-    """What was recorded while `trace_cuts` was active."""
+    """What was recorded while `trace_cuts` was active: a `gradcheck.frameworks.shadow.ShadowGraph`,
+    or something else with this method."""
 
     def cuts(self, output: Output, leaves: Mapping[str, Leaf]) -> list[Cut]:
-        """The cuts that lie between `output` and leaves that it does not reach, nearest the
-        output first."""
+        """The cuts that lie between `output` and `leaves`, nearest the output first."""
 
 
 @runtime_checkable
 class TracesCuts(Protocol):
-    """Capability: naming the line where the graph was cut."""
+    """Capability: `graph` names the line where the graph was cut, and sees a gradient of which a
+    part is cut off."""
 
-    def trace_cuts(self) -> AbstractContextManager[CutTrace]: ...
+    def trace_cuts(self) -> AbstractContextManager[CutTrace]:
+        """Record while a model is made and run once forward; replace nothing afterwards."""
+
+
+# --- capabilities of a CutTrace -------------------------------------------------------------------
+
+
+@runtime_checkable
+class SkipsBuilding(Protocol):
+    """Capability of a `CutTrace`: cuts in the initialisation of a model do not count."""
+
+    def built(self) -> None:
+        """The model is made; from here on cuts count."""
+
+
+@runtime_checkable
+class KnowsOrigins(Protocol):
+    """Capability of a `CutTrace`: findings about a parameter name the line that made it, and a
+    parameter that was frozen on purpose is left alone. Lines are 'file:line'; None if not known."""
+
+    def made_at(self, leaf: Leaf) -> str | None:
+        """The user's line that made a leaf."""
+
+    def off_at(self, leaf: Leaf) -> str | None:
+        """The line that turned `requires_grad` off after a leaf was made with it on."""
+
+    def frozen_at(self, leaf: Leaf) -> str | None:
+        """The same line, where code outside the leaf's own layer did it: that was on purpose."""
+
+
+# --- capabilities of datasets and models ----------------------------------------------------------
+
+
+@runtime_checkable
+class HasLoader(Protocol):
+    """Capability of a dataset: it makes its own batches, and `loader` checks them."""
+
+    def loader(self, batch_size: int, shuffle: bool, seed: int) -> Iterable[tuple[Array, ...]]:
+        """The batches of an epoch each time it is iterated."""
+
+
+@runtime_checkable
+class HasValidation(Protocol):
+    """Capability of a dataset: `gradcheck train` reports the loss on held-out samples."""
+
+    def validation(self) -> Any:
+        """A dataset of samples that are not trained on; None for none."""
+
+
+@runtime_checkable
+class TellsSource(Protocol):
+    """Capability of a dataset: `gradcheck train` says which data it trains on."""
+
+    @property
+    def source(self) -> str:
+        """A few words, or a file."""
+
+
+@runtime_checkable
+class Tokenizes(Protocol):
+    """Capability of a dataset: with a model that `Generates`, `gradcheck train` prints samples."""
+
+    def encode(self, text: str) -> Any:
+        """The ids of a text, as an array of one axis."""
+
+    def decode(self, ids: Any) -> str:
+        """The text of ids."""
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """Capability of a model: with a dataset that `Tokenizes`, `gradcheck train` prints samples."""
+
+    def generate(self, ids: Any, count: int, *, temperature: float, seed: int) -> Any:
+        """The ids, and `count` more after them."""

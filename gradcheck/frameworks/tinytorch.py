@@ -15,10 +15,11 @@ from gradcheck.frameworks.calling import call_op
 from gradcheck.frameworks.protocol import Array, Leaf, Output, Precision
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
-from gradcheck.source.shorten import defined_at, short_path
+from gradcheck.source.line import Line
+from gradcheck.source.where import defined_at
 from tinytorch.autograd import pull_back, topological
-from tinytorch.op import Node, Where
-from tinytorch.op import state as recording
+from tinytorch.grad_mode import state as recording
+from tinytorch.node import Node, Where
 from tinytorch.tensor import Tensor
 from tinytorch.tracing import Tracer
 
@@ -29,7 +30,7 @@ def user_place(where: Where) -> str | None:
     """'file:line' of the user's call; None where gradcheck itself called the op of a case."""
     if os.path.abspath(where.file).startswith(_HARNESS):
         return None
-    return f"{short_path(where.file)}:{where.line}"
+    return str(Line(*where))
 
 
 class RecordedCall:
@@ -51,7 +52,7 @@ class RecordedCall:
 
     @property
     def defined(self) -> str | None:
-        """Where the op stands; None for one of tinytorch's own."""
+        """The line of the op; None for one of tinytorch's own."""
         fn = self.node.op.fn
         return None if fn.__module__.partition(".")[0] == "tinytorch" else defined_at(fn)
 
@@ -99,7 +100,7 @@ class TinyTorch:
     def not_leaves(self, model: Any) -> dict[str, str]:
         """Floating tensors on the model that are results of ops: name -> the line of the op."""
         return {
-            name: f"{short_path(leaf.node.where.file)}:{leaf.node.where.line}"
+            name: str(Line(*leaf.node.where))
             for name, leaf in walk_leaves(model, Tensor)
             if leaf.node is not None and leaf.is_floating_point()
         }

@@ -1,4 +1,4 @@
-"""Finding every tensor that hangs on a model, whatever the model calls its parameters."""
+"""Find every tensor on a model, whatever the model calls its parameters."""
 
 from __future__ import annotations
 

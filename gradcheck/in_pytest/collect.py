@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gradcheck.in_pytest.base import KEY
 from gradcheck.in_pytest.items import BadFileItem, CaseItem
-from gradcheck.in_pytest.session import KEY
-from gradcheck.in_pytest.sharditems import ShardedCheck
 
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
     from gradcheck.yamlcases.case import Case
 
 
-class CheckedFile(pytest.File):
+class FileNode(pytest.File):
     """A file of cases. All its items carry the mark `gradcheck`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,7 +44,7 @@ class CheckedFile(pytest.File):
                 yield from node.collect()
 
 
-class CaseFile(CheckedFile):
+class CaseFileNode(FileNode):
     """A YAML file. Its valid cases run even when others in it are wrong."""
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
@@ -59,7 +58,7 @@ class CaseFile(CheckedFile):
         yield from self.nodes_of(loaded.cases, registry)
 
 
-class PluginFile(CheckedFile):
+class PluginFileNode(FileNode):
     """A Python file of a plugin folder. Its ops with sample inputs are cases by themselves."""
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
@@ -75,7 +74,7 @@ class PluginFile(CheckedFile):
 
 
 class CaseNode(pytest.Collector):
-    """A case: as many items as it has checks, and of a check in shards as many as those."""
+    """A case: an item for each of its checks."""
 
     def __init__(self, *, case: Case, registry: Registry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -101,22 +100,4 @@ class CaseNode(pytest.Collector):
             return
         given = {"case": self.case, "registry": self.registry}
         for name in self.case.checks:
-            count = self.shards_of(name)
-            if count > 1:
-                yield ShardedCheck.from_parent(self, name=name, count=count, **given)
-            else:
-                yield CaseItem.from_parent(self, name=name, **given)
-
-    def shards_of(self, name: str) -> int:
-        """In how many shards a check runs; what will not run at all is one item, which says why."""
-        from gradcheck.checks.base import shards_of
-        from gradcheck.names.registry import UnknownName
-
-        try:
-            check = self.registry.get("check", name).value
-        except UnknownName:
-            return 1
-        count = shards_of(check, self.case, name)
-        if count > 1 and (self.case.skip_reason() or check.applies(self.case)):
-            return 1
-        return count
+            yield CaseItem.from_parent(self, name=name, **given)

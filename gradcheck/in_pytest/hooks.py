@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from gradcheck.in_pytest.session import ConftestRegister
+    from gradcheck.names.register import Register
     from gradcheck.result import Result
     from gradcheck.yamlcases.case import Case
 
 
 @pytest.hookspec
-def pytest_gradcheck_configure(config: pytest.Config, register: ConftestRegister) -> None:
+def pytest_gradcheck_configure(config: pytest.Config, register: Register) -> None:
     """Contribute names from a conftest file; called before the first case below it is read.
 
         def pytest_gradcheck_configure(register):
             register.model("my_model", MyModel)
 
-    `register` has one function for each kind of thing (op, model, loss, optimizer, step, dataset,
-    check, framework, fault), called like the `register` of a plugin's hook. The names exist only
-    for cases in the conftest's folder and below.
+    `register` is the `gradcheck.Register` that a plugin's hook gets. The names exist only for cases
+    in the conftest's folder and below.
     """
 
 
@@ -40,9 +39,6 @@ def pytest_gradcheck_modify_case(config: pytest.Config, case: Case) -> Case | No
 @pytest.hookspec
 def pytest_gradcheck_result(item: pytest.Item, case: Case, check: str, result: Result) -> None:
     """See the result of every check right after it ran. What it returns is ignored.
-
-    Of a check in shards it sees each shard with what that shard found by itself; `item.name` says
-    which it is.
 
     def pytest_gradcheck_result(check, result):
         print(check, result.measurements)

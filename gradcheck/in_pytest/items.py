@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gradcheck.in_pytest.base import KEY, CheckFailed, GradcheckItem
 from gradcheck.in_pytest.deadline import TimedOut, deadline
 from gradcheck.in_pytest.scale import cost
-from gradcheck.in_pytest.session import KEY
-from gradcheck.report.entry import LAST, PROPERTY, new_entry
+from gradcheck.report.entry import Entry
 from gradcheck.report.judge import judge
-from gradcheck.report.text import Failure, error_text
+from gradcheck.report.text import error_text
+from gradcheck.result import Finding, Result
 
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
-    from gradcheck.result import Finding, Result
     from gradcheck.yamlcases.case import Case
-
-T = TypeVar("T")
-
-
-class CheckFailed(Exception):
-    """Carries the failure text to `repr_failure`."""
-
-    def __init__(self, text: str, headline: str) -> None:
-        super().__init__(headline)
-        self.text = text
-        self.headline = headline
 
 
 def skipped(reason: str) -> BaseException:
@@ -40,62 +29,21 @@ def skipped(reason: str) -> BaseException:
     return error
 
 
-class GradcheckItem(pytest.Item):
-    """What both kinds of items share: a JSON entry that travels with the report."""
-
-    order = LAST
-
-    def start_entry(self) -> None:
-        """Before anything of the item runs: it may be skipped by a mark."""
-        self.entry = self.new_entry()
-        self.user_properties.append((PROPERTY, self.entry))
-
-    def new_entry(self) -> dict[str, Any]:
-        return new_entry(self.nodeid, order=self.order, **self.known())
-
-    def known(self) -> dict[str, Any]:
-        """What the entry says before the item ran."""
-        raise NotImplementedError
-
-    def cost(self, measured: float | None) -> float:
-        """Seconds that it will take; measured: what it took in an earlier run."""
-        return 0.0 if measured is None else measured
-
-    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
-        error = excinfo.value
-        if isinstance(error, CheckFailed):
-            return Failure(error.text, error.headline)
-        ours = excinfo.traceback.cut(path=__file__)  # without pytest's own calls
-        if len(ours):
-            excinfo.traceback = ours
-        return super().repr_failure(excinfo)
-
-
 class CaseItem(GradcheckItem):
     """One check of one case."""
 
-    def __init__(
-        self, *, case: Case, registry: Registry, check: str | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, case: Case, registry: Registry, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.case = case
         self.registry = registry
-        self.check = check or self.name
+        self.check = self.name
         self.session_of_checks = self.config.stash[KEY]
         self.seed = self.session_of_checks.seed_of(case)
 
-    def known(self) -> dict[str, Any]:
-        case = self.case
-        return {
-            "file": case.place.file,
-            "line": case.place.line,
-            "case": case.name,
-            "check": self.check,
-            "subject": case.subject_name,
-            "framework": case.framework,
-            "seed": self.seed,
-            "yaml": case.place.text,
-        }
+    def new_entry(self) -> Entry:
+        from gradcheck.engine import entry_of
+
+        return entry_of(self.case, self.check, seed=self.seed).but(nodeid=self.nodeid)
 
     def cost(self, measured: float | None) -> float:
         fields = self.registry.get("check", self.check).value.Options.model_fields
@@ -123,62 +71,52 @@ class CaseItem(GradcheckItem):
         started = time.perf_counter()
         try:
             result = self.run_check()
-            self.entry.update(result.to_json())
         except BaseException:
-            self.entry["outcome"] = "error"
+            self.keep(self.entry.but(outcome="error", seconds=time.perf_counter() - started))
             raise
-        finally:
-            self.entry["seconds"] = time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        self.keep(self.entry.with_result(result).but(seconds=seconds))
         self.ihook.pytest_gradcheck_result(
             item=self, case=self.case, check=self.check, result=result
         )
-        self.tell(result)
+        self.conclude(result)
 
     def run_check(self) -> Result:
+        """What the check found, or the finding that it took too long."""
         from gradcheck.engine import run_check
-        from gradcheck.result import Finding, Result
-
-        found = self.in_time(
-            lambda: run_check(self.case, self.check, self.registry, seed=self.seed)
-        )
-        return Result(findings=(found,)) if isinstance(found, Finding) else found
-
-    def in_time(self, run: Callable[[], T]) -> T | Finding:
-        """What `run` returns, or the finding that it took too long."""
-        from gradcheck.result import Finding
 
         limit = self.case.timeout
         try:
             with deadline(limit), self.session_of_checks.running(self.nodeid):
-                return run()
+                return run_check(self.case, self.check, self.registry, seed=self.seed)
         except TimedOut as error:
-            return Finding(
+            finding = Finding(
                 code="timeout",
                 message=f"{self.check} took longer than the case's timeout of {limit:g} s",
                 where=error.where,
                 lines=(f"it was at {error.where}",) if error.where else (),
                 advice="raise `timeout`, or make the case smaller",
             )
+            return Result(findings=(finding,))
 
-    def tell(self, result: Result) -> None:
+    def conclude(self, result: Result) -> None:
         """Turn the result into pytest's outcome."""
         option = self.config.option
-        verdict = judge(
-            self.case,
-            self.check,
+        entry = judge(
+            self.entry,
             result,
-            seed=self.seed,
+            [x for x in self.case.xfail if x.check == self.check],
             verbose=option.verbose > 1,
             rerun=self.rerun,
             runxfail=getattr(option, "runxfail", False),
         )
-        self.entry.update(outcome=verdict.outcome, reason=verdict.reason, text=verdict.text)
-        if verdict.outcome == "xfailed":
-            pytest.xfail(verdict.reason or "")
-        if verdict.outcome == "skipped":
-            raise skipped(verdict.reason or "")
-        if verdict.text is not None:
-            raise CheckFailed(verdict.text, verdict.headline)
+        self.keep(entry)
+        if entry.outcome == "xfailed":
+            pytest.xfail(entry.reason or "")
+        if entry.outcome == "skipped":
+            raise skipped(entry.reason or "")
+        if entry.text is not None:
+            raise CheckFailed(entry.text, entry.headline)
 
 
 class BadFileItem(GradcheckItem):
@@ -189,22 +127,21 @@ class BadFileItem(GradcheckItem):
         self.errors = errors
         self.line = int(getattr(errors[0], "line", 1))
 
-    def known(self) -> dict[str, Any]:
+    def new_entry(self) -> Entry:
         findings = [
-            {
-                "code": "bad_case_file",
-                "message": str(getattr(e, "message", e)),
-                "where": str(e).partition(": ")[0],
-            }
-            for e in self.errors
+            Finding(
+                code="bad_case_file",
+                message=str(getattr(error, "message", error)),
+                where=str(error).partition(": ")[0],
+            )
+            for error in self.errors
         ]
-        return {"line": self.line, "findings": findings}
+        return Entry.at(self.nodeid, line=self.line, findings=tuple(findings))
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int, str]:
         return self.path, max(self.line - 1, 0), f"errors in {self.path.name}"
 
     def runtest(self) -> None:
-        self.entry["outcome"] = "error"
         text = error_text(self.errors)
-        self.entry["text"] = text
+        self.keep(self.entry.but(outcome="error", text=text))
         raise CheckFailed(text, str(self.errors[0]))

@@ -1,22 +1,20 @@
-"""Receives the entry of every item, in the serial run or in xdist's controller, and tells."""
+"""Receives the entry of every item, in the serial run or in xdist's controller, and reports."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gradcheck import options
-from gradcheck.in_pytest.gather import Gatherer, Gathering, shard_of
+from gradcheck.in_pytest.base import Failure
+from gradcheck.in_pytest.reports import entry_in, junit_properties, lost_entry, stopped_entry
 from gradcheck.in_pytest.scale import write_durations
 from gradcheck.report import baseline, jsonfile
-from gradcheck.report import entry as entries
 from gradcheck.report.annotations import annotation_lines, in_actions
-from gradcheck.report.combine import combined
+from gradcheck.report.entry import Entry
 from gradcheck.report.terminal import summary_lines
-from gradcheck.report.text import Failure
 
 if TYPE_CHECKING:
     from gradcheck.in_pytest.session import Session
@@ -28,16 +26,13 @@ class Reporter:
     def __init__(self, config: pytest.Config, session: Session) -> None:
         self.config = config
         self.session = session
-        self.entries: dict[str, dict[str, Any]] = {}
+        self.entries: dict[str, Entry] = {}
         self.failures: list[str] = []
-        self.comparison: baseline.Comparison | None = None
+        self.changes: baseline.Changes | None = None
         self.baseline = self.read_baseline()  # before the JSON report may replace its file
         self.html_path = self.path_of("html")
         self.try_html()
         self.json = self.open_json()
-        each = getattr(config.option, "dist", "no") == "each"
-        self.gatherer = Gatherer(self.combine, self.receive, each_worker=each)
-        self.pytest_session: pytest.Session | None = None
 
     def path_of(self, name: str) -> Path | None:
         """A path of the settings: from where pytest was started, or in the ini from its rootdir."""
@@ -47,7 +42,7 @@ class Reporter:
         given = options.from_ini(self.config, name)
         return None if given is None else self.config.rootpath / given
 
-    def read_baseline(self) -> dict[str, Any] | None:
+    def read_baseline(self) -> list[Entry] | None:
         path = self.path_of("baseline")
         if path is None:
             return None
@@ -87,74 +82,33 @@ class Reporter:
         if not there:
             path.unlink()
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_logreport(
-        self, report: pytest.TestReport
-    ) -> Generator[None, object, object]:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Before pytest itself counts the report."""
-        shard = shard_of(report.nodeid)
-        if shard is None:
-            self.take(report)
-            return (yield)
-        before = self.gatherer.silent, report.outcome
-        self.gatherer.take(report, *shard)
-        if self.pytest_session is not None:  # what the percentages are of
-            self.pytest_session.testscollected -= self.gatherer.silent - before[0]
-        told = yield
-        if not hasattr(report, "node") and before[1] != "passed" and report.outcome == "passed":
-            report.outcome = before[1]  # in a serial run pytest asks it whether to go on
-        return told
-
-    def take(self, report: pytest.TestReport) -> None:
-        properties: dict[str, Any] = dict(report.user_properties)
-        entry = properties.get(entries.PROPERTY)
+        entry = entry_in(report)
         if entry is None:
             if report.when == "???" and is_case_node(report.nodeid):  # xdist: the worker died
-                self.receive(entries.lost_entry(report.nodeid, str(report.longrepr)))
+                self.receive(lost_entry(report.nodeid, str(report.longrepr)))
             return
         # junit writes each property as text: the entry would be a page, these are a line each.
-        report.user_properties[:] = entries.junit_properties(entry)
-        if report.outcome == "failed" and entry["text"] is None:  # not by a finding
-            self.receive(entries.stopped_entry(entry, report))
+        report.user_properties[:] = junit_properties(entry)
+        if report.outcome == "failed" and entry.text is None:  # not by a finding
+            self.receive(stopped_entry(entry, report))
         elif report.when == "call":
             self.receive(entry)
-            if entry["text"] and isinstance(report.longrepr, str):  # it came from a worker
-                report.longrepr = Failure(entry["text"], entries.headline(entry))  # type: ignore[assignment]
+            if entry.text and isinstance(report.longrepr, str):  # it came from a worker
+                report.longrepr = Failure(entry.text, entry.headline)  # type: ignore[assignment]
         elif report.outcome == "skipped":
-            self.receive(entries.stopped_entry(entry, report))
+            self.receive(stopped_entry(entry, report))
 
-    def combine(self, gathering: Gathering) -> dict[str, Any]:
-        option = self.config.option
-        return combined(
-            gathering.whole,
-            gathering.of,
-            list(gathering.ended.values()),
-            gathering.missing,
-            self.session.merge_shards,
-            verbose=option.verbose > 1,
-            runxfail=getattr(option, "runxfail", False),
-        )
-
-    @pytest.hookimpl
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        self.pytest_session = session
-
-    @pytest.hookimpl
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.gatherer.expect(item.nodeid for item in session.items)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        self.gatherer.expect(ids)
-
-    def receive(self, entry: dict[str, Any]) -> None:
-        self.entries[entry["nodeid"]] = entry
+    def receive(self, entry: Entry) -> None:
+        self.entries[entry.nodeid] = entry
         if self.json is not None:
             self.json.add(entry)
 
-    def in_order(self) -> list[dict[str, Any]]:
+    def in_order(self) -> list[Entry]:
         """The entries in the order of collection, which is the same in every run."""
-        return sorted(self.entries.values(), key=lambda e: e["order"])
+        return sorted(self.entries.values(), key=lambda e: e.order)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
@@ -164,27 +118,11 @@ class Reporter:
     def plugin_failures(self) -> list[str]:
         return list(dict.fromkeys([*self.session.failures, *self.failures]))
 
-    def report_unfinished(self, session: pytest.Session) -> None:
-        """A check of which only some shards ran has not passed."""
-        for gathering in self.gatherer.unfinished():
-            report = self.gatherer.conclude_unfinished(gathering)
-            self.config.hook.pytest_runtest_logreport(report=report)
-            if session.exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Before junit writes its file, and after pytest has stored what failed."""
-        self.finish(session)
-        told = yield
-        self.gatherer.forget_shards(getattr(self.config, "cache", None))
-        return told
-
-    def finish(self, session: pytest.Session) -> None:
-        self.report_unfinished(session)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Before junit writes its file."""
         found = self.in_order()
-        seconds = {e["nodeid"]: e["seconds"] for e in found if e["check"]}
-        write_durations(self.config, {**seconds, **self.gatherer.seconds})
+        write_durations(self.config, {e.nodeid: e.seconds for e in found if e.check})
         if self.json is not None:
             self.json.finish(found)
         if self.html_path is not None and not self.config.option.collectonly:
@@ -192,8 +130,8 @@ class Reporter:
 
             write(self.html_path, jsonfile.document(found))
         if self.baseline is not None and not self.config.option.collectonly:
-            self.comparison = baseline.compare(self.baseline, found)
-            if self.comparison.worse:
+            self.changes = baseline.compare(self.baseline, found)
+            if self.changes.worse:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl
@@ -201,8 +139,8 @@ class Reporter:
         verbosity = self.config.option.verbose
         found = self.in_order()
         lines = summary_lines(found, self.plugin_failures(), verbosity)
-        if self.comparison is not None:
-            lines += self.comparison.lines()
+        if self.changes is not None:
+            lines += self.changes.lines()
         if in_actions():
             lines += annotation_lines(found, self.config.rootpath)
         if lines:

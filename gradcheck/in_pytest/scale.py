@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from gradcheck.in_pytest import machines
-
 if TYPE_CHECKING:
     from gradcheck.yamlcases.case import Case
 
@@ -35,9 +33,9 @@ def worker_count(config: pytest.Config) -> int:
 
 
 def cap_threads(config: pytest.Config) -> None:
-    """Give each worker its share of its machine's cores: n workers with n threads each are slower
+    """Give each worker its share of the cores: n workers with n threads each are slower
     than one. A number of BLAS threads that the user set in the environment is kept."""
-    workers = getattr(config, "workerinput", {}).get(machines.NEIGHBOURS, worker_count(config))
+    workers = worker_count(config)
     if not workers:
         return
     from gradcheck.numerics.core.threads import use_at_most

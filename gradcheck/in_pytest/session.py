@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +16,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gradcheck import options
-from gradcheck.in_pytest import machines, scale
-from gradcheck.in_pytest.settings import merged, parse_settings, reject_unknown, reject_values
-from gradcheck.report.entry import PROPERTY
+from gradcheck.in_pytest import scale
+from gradcheck.in_pytest.base import KEY, GradcheckItem
+from gradcheck.in_pytest.collect import CaseFileNode, PluginFileNode
+from gradcheck.in_pytest.settings import layered, parse, reject_unknown, reject_values
 from gradcheck.report.live import Live, live_on_terminal
 from gradcheck.yamlcases.detect import is_yaml, looks_like_cases
 
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
-    from gradcheck.result import Result
-    from gradcheck.together import Outcome
     from gradcheck.yamlcases.case import Case
 
 MANY = 1000
-KEY = pytest.StashKey["Session"]()
 
 
 class Session:
@@ -38,7 +36,7 @@ class Session:
     def __init__(self, config: pytest.Config, *, on: bool) -> None:
         self.config = config
         self.on = on
-        self.started_in = machines.started_in(config)
+        self.started_in = config.invocation_params.dir
         config.stash[KEY] = self
         self.case_paths = [config.rootpath / p for p in options.value(config, "paths")]
         self.plugin_folders = [config.rootpath / p for p in options.value(config, "plugins")]
@@ -47,8 +45,8 @@ class Session:
         """--gradcheck without a path: the cases under gradcheck_paths and nothing else."""
         self.ini_seed = options.from_ini(config, "seed") or 0
         reject_values(config)
-        self.below = parse_settings(options.from_ini(config, "set"))
-        self.above = parse_settings(options.from_command_line(config, "set"))
+        self.below = parse(options.from_ini(config, "set"))
+        self.above = parse(options.from_command_line(config, "set"))
         self.cases_alone = self.only_cases or all(self.is_case_path(a) for a in config.args)
         """Whether no unit test is collected: then the order is ours."""
         if self.cases_alone:
@@ -57,9 +55,6 @@ class Session:
             config.args = self.default_arguments()
         self.live: Live | None = None
         self._registries: dict[tuple[int, ...], Registry] = {}
-        self._own: Registry | None = None
-        self.registries: dict[str, Registry] = {}
-        """By the node id of a check whose shards ran in this process: where its names come from."""
 
     def is_case_path(self, argument: str) -> bool:
         """Whether a command-line argument is a YAML file, or in the folders of cases."""
@@ -93,15 +88,13 @@ class Session:
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
     ) -> pytest.Collector | None:
-        from gradcheck.in_pytest.collect import CaseFile, PluginFile
-
         if is_yaml(file_path):
             if parent.session.isinitpath(file_path) or (self.on and self.has_cases(file_path)):
-                return CaseFile.from_parent(parent, path=file_path)
+                return CaseFileNode.from_parent(parent, path=file_path)
         elif self.on and file_path.suffix == ".py" and self.in_plugin_folder(file_path):
             # Not below `parent`: pytest imports the __init__.py of a package before it runs what is
             # below it, and the plugin is already loaded under another name.
-            return PluginFile.from_parent(parent.session, path=file_path)
+            return PluginFileNode.from_parent(parent.session, path=file_path)
         return None
 
     def has_cases(self, path: Path) -> bool:
@@ -139,15 +132,11 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
-        from gradcheck.in_pytest.items import GradcheckItem
-
         if isinstance(item, GradcheckItem):
             item.start_entry()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        from gradcheck.in_pytest.items import GradcheckItem
-
         if not hasattr(self.config, "workerinput"):  # there the controller did it
             for registry in self._registries.values():
                 self.reject_unknown_settings(registry)
@@ -165,23 +154,14 @@ class Session:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """xdist: every worker must order by the same figures, on whatever machine it is."""
-        machines.tell_worker(self.config, node)
+        """xdist: every worker must order by the same figures."""
         node.workerinput["gradcheck_durations"] = scale.read_durations(self.config)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
-            output["gradcheck_plugin_failures"] = machines.as_at_home(self.config, self.failures)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """In a worker, before xdist sends the report."""
-        if hasattr(self.config, "workerinput"):
-            for name, value in report.user_properties:
-                if name == PROPERTY and isinstance(value, dict):
-                    value.update(machines.as_at_home(self.config, value))
+            output["gradcheck_plugin_failures"] = self.failures
 
     # --- names ------------------------------------------------------------------------------
 
@@ -197,31 +177,13 @@ class Session:
             self._registries[key] = registry
         return self._registries[key]
 
-    def merge_shards(
-        self, nodeid: str, name: str, options: dict[str, Any], outcomes: Sequence[Outcome]
-    ) -> Result | None:
-        """The result of the check `name` whose shards were `nodeid`. None when the check is not
-        known: xdist's controller reads only the conftest files that pytest loads at its start."""
-        from gradcheck.engine import merge_shards
-
-        if nodeid not in self.registries:
-            if self._own is None:
-                self._own = self.load_plugins()
-                hook = self.config.hook.pytest_gradcheck_configure
-                if hook.get_hookimpls():
-                    self.ask_conftests(hook, self._own)
-            self.registries[nodeid] = self._own
-        registry = self.registries[nodeid]
-        if name not in registry.names("check"):
-            return None
-        return merge_shards(registry.get("check", name).value, options, outcomes)
-
     def ask_conftests(self, hook: Any, registry: Registry) -> None:
         """The third door: names that conftest files contribute for the cases below them."""
-        from gradcheck.source.provenance import where_raised
+        from gradcheck.names.register import Register
+        from gradcheck.source.where import where_raised
 
         try:
-            hook(config=self.config, register=ConftestRegister(registry))
+            hook(config=self.config, register=Register(registry, "conftest"))
         except Exception as error:
             files = [getattr(impl.plugin, "__file__", None) for impl in hook.get_hookimpls()]
             places = [where_raised(error, file) for file in files]
@@ -231,7 +193,7 @@ class Session:
                 "conftest",
                 place,
                 f"pytest_gradcheck_configure raised {type(error).__name__}: {error}; "
-                "mend this line, what it registered before is kept",
+                "fix this line; what it registered before is kept",
             )
 
     def load_plugins(self) -> Registry:
@@ -266,7 +228,7 @@ class Session:
     def reject_unknown_settings(self, registry: Registry | None = None) -> None:
         """In a serial run when all is collected; with xdist before the workers start, since no
         usage error can come from there (so it knows no checks of conftest files)."""
-        settings = merged(self.below, self.above)
+        settings = layered(self.below, self.above)
         if settings:
             reject_unknown(settings, registry or self.load_plugins())
 
@@ -291,20 +253,3 @@ class Session:
 def is_test(path: Path) -> bool:
     """Whether pytest's default would take the file for a test module."""
     return path.stem.startswith("test_") or path.stem.endswith("_test")
-
-
-class ConftestRegister:
-    """`register.model("name", Model)`: one function for each kind of thing."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-
-    def __getattr__(self, kind: str) -> Any:
-        from gradcheck.names.load import registrar
-        from gradcheck.names.registry import KINDS
-
-        if kind not in KINDS:
-            raise AttributeError(
-                f"nothing of kind {kind!r} can be registered; {', '.join(KINDS)} can"
-            )
-        return registrar(self._registry, kind, "conftest")

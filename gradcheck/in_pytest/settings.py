@@ -13,16 +13,16 @@ from gradcheck import options
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
 
-Settings = dict[str, dict[str, Any]]
+CheckOptions = dict[str, dict[str, Any]]
 """check -> option -> value"""
 
 
-def parse_settings(settings: Sequence[str] | None) -> Settings:
+def parse(settings: Sequence[str] | None) -> CheckOptions:
     """['overfit.steps=200'] as {'overfit': {'steps': 200}}; values are JSON, else text.
 
     Raises pytest.UsageError for anything else.
     """
-    found: Settings = {}
+    found: CheckOptions = {}
     for setting in settings or ():
         name, equals, text = setting.partition("=")
         check, dot, option = name.partition(".")
@@ -39,12 +39,11 @@ def parse_settings(settings: Sequence[str] | None) -> Settings:
     return found
 
 
-def reject_unknown(settings: Settings, registry: Registry) -> None:
+def reject_unknown(settings: CheckOptions, registry: Registry) -> None:
     """Raise pytest.UsageError for a check or an option that there is not, or a wrong value."""
-    import difflib
-
     from pydantic import ValidationError
 
+    from gradcheck.phrases import did_you_mean
     from gradcheck.yamlcases.wording import sentence
 
     for name, given in settings.items():
@@ -53,9 +52,8 @@ def reject_unknown(settings: Settings, registry: Registry) -> None:
         model = registry.get("check", name).value.Options
         for option in given:
             if option not in model.model_fields:
-                close = difflib.get_close_matches(option, model.model_fields, n=1)
                 known = ", ".join(model.model_fields) or "none"
-                hint = f"did you mean {close[0]!r}?" if close else f"it has: {known}"
+                hint = did_you_mean(option, model.model_fields, f"it has: {known}")
                 raise pytest.UsageError(
                     f"gradcheck_set: {name}.{option}: check {name} has no such option; {hint}"
                 )
@@ -83,7 +81,7 @@ def reject_values(config: pytest.Config) -> None:
             )
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Settings:
+def layered(below: Mapping[str, Any], above: Mapping[str, Any]) -> CheckOptions:
     """Both, the options of `above` over those of `below`."""
     names = [*below, *(name for name in above if name not in below)]
     return {name: {**below.get(name, {}), **above.get(name, {})} for name in names}

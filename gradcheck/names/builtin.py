@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import importlib
 
-from gradcheck import hookimpl
-from gradcheck.names.hookspecs import Register
+from gradcheck import Register, hookimpl
 
 gradcheck_api = 1
 
@@ -32,7 +31,7 @@ CHECKS = {
 
 
 @hookimpl
-def gradcheck_checks(register: Register) -> None:
+def gradcheck_register(register: Register) -> None:
     for module, cls in CHECKS.items():
         check = getattr(importlib.import_module(f"gradcheck.checks.{module}"), cls)()
-        register(check.name, check)
+        register.check(check.name, check)

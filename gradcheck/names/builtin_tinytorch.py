@@ -1,48 +1,17 @@
 """The bundled framework, contributed through the same hooks that any plugin uses.
 
-Importing this module fails where `tinytorch` cannot be imported or is somebody else's package of
-that name; `gradcheck.names.load` then notes one sentence and cases of other frameworks run.
+`gradcheck.names.load` imports this module only where `import tinytorch` gives the bundled framework
+(`gradcheck.names.bundled`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from gradcheck import hookimpl
-from gradcheck.names.hookspecs import Register
-
-# From the package, not from its modules: a package of that name that is not ours has no such names.
+from gradcheck import Register, hookimpl
 from tinytorch import OPS, Tensor
 
 gradcheck_api = 1
-
-
-@hookimpl
-def gradcheck_frameworks(register: Register) -> None:
-    from gradcheck.frameworks.tinytorch import TinyTorch
-
-    register("tinytorch", TinyTorch)
-
-
-@hookimpl
-def gradcheck_ops(register: Register) -> None:
-    for name, op in OPS.items():
-        # `@op` enters a plugin's op in OPS too; its plugin registers that one.
-        if op.__module__.partition(".")[0] == "tinytorch":
-            register(name, op)
-
-
-@hookimpl
-def gradcheck_losses(register: Register) -> None:
-    from tinytorch.nn import functional as F
-
-    register("cross_entropy", F.cross_entropy)
-    register("sequence_cross_entropy", sequence_cross_entropy)
-    register("nll", F.nll_loss)
-    register("mse", F.mse_loss)
-    register("l1", F.l1_loss)
-    register("huber", F.huber_loss)
-    register("binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits)
 
 
 def sequence_cross_entropy(logits: Tensor, ids: Tensor, **args: Any) -> Tensor:
@@ -58,10 +27,27 @@ def sequence_cross_entropy(logits: Tensor, ids: Tensor, **args: Any) -> Tensor:
 
 
 @hookimpl
-def gradcheck_optimizers(register: Register) -> None:
+def gradcheck_register(register: Register) -> None:
+    from gradcheck.frameworks.tinytorch import TinyTorch
     from tinytorch import optim
+    from tinytorch.nn import functional as F
 
-    register("sgd", optim.SGD)
-    register("adam", optim.Adam)
-    register("adamw", optim.AdamW)
-    register("rmsprop", optim.RMSprop)
+    register.framework("tinytorch", TinyTorch)
+
+    for name, op in OPS.items():
+        # `@op` enters a plugin's op in OPS too; its plugin registers that one.
+        if op.__module__.partition(".")[0] == "tinytorch":
+            register.op(name, op)
+
+    register.loss("cross_entropy", F.cross_entropy)
+    register.loss("sequence_cross_entropy", sequence_cross_entropy)
+    register.loss("nll", F.nll_loss)
+    register.loss("mse", F.mse_loss)
+    register.loss("l1", F.l1_loss)
+    register.loss("huber", F.huber_loss)
+    register.loss("binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits)
+
+    register.optimizer("sgd", optim.SGD)
+    register.optimizer("adam", optim.Adam)
+    register.optimizer("adamw", optim.AdamW)
+    register.optimizer("rmsprop", optim.RMSprop)

@@ -1,10 +1,11 @@
 """Loading plugins and asking them, one by one, for what they contribute.
 
-Plugins come through three doors, always in this order: the built-in ones; the entry points of group
-`gradcheck`, by name; the files of plugin folders, by name. (Conftest files register through
-pytest's own hook; see `registrar`.) A file is loaded once, whichever door it comes through. What
-goes wrong becomes one sentence with file and line in `registry.failures`, and only the cases that
-need what is missing fail.
+Plugins come through three doors, always in this order: the built-in ones; the entry points, by
+name, of group `gradcheck` and, where the bundled framework is in use, of `gradcheck.tinytorch`; the
+files of plugin folders, by name. (Conftest files register through pytest's own hook, with a
+`Register` of their own.) A file is loaded once, whichever door it comes through. What goes wrong
+becomes one sentence with file and line in `registry.failures`, and only the cases that need what is
+missing fail.
 """
 
 from __future__ import annotations
@@ -12,27 +13,24 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pluggy
-
 from gradcheck import API_VERSION
-from gradcheck.names import hookspecs
-from gradcheck.names.checkout import use_checkouts
-from gradcheck.names.contributions import problem_with
-from gradcheck.names.hookcheck import Manager, api_problem
-from gradcheck.names.registry import KINDS, SHARED, Entry, PluginInfo, Registry
-from gradcheck.source.provenance import UNKNOWN, shown, where_of, where_of_frame, where_raised
+from gradcheck.names import bundled
+from gradcheck.names.hook import FAILURES, api_problem, ask
+from gradcheck.names.registry import PluginInfo, Registry
+from gradcheck.phrases import one_line
+from gradcheck.source.line import short_path
+from gradcheck.source.where import UNKNOWN, where_of, where_raised
 
 ENTRY_POINT_GROUP = "gradcheck"
-FAILURES = (Exception, SystemExit)
-"""What a plugin may raise without taking the run with it: a script calls sys.exit()."""
+TINYTORCH_GROUP = "gradcheck.tinytorch"
+"""Entry points of plugins that need the bundled framework: not loaded where it is absent."""
 
 FOLDER_PACKAGE = "gradcheck_folder_plugins"
-HOOK_OF_KIND = {kind: f"gradcheck_{kind}s" for kind in KINDS} | {"loss": "gradcheck_losses"}
 
 
 class PluginError(Exception):
@@ -55,8 +53,9 @@ def load(
     loader = _Loader()
     loader.builtin()
     if entry_points:
-        points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-        use_checkouts(folders, points)
+        points = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+        if bundled.NAME not in loader.registry.absent:
+            points += importlib.metadata.entry_points(group=TINYTORCH_GROUP)
         for point in sorted(points, key=lambda p: p.name):
             loader.entry_point(point)
     for folder in folders:
@@ -64,19 +63,19 @@ def load(
             loader.file(path)
     for name, plugin in objects:
         loader.add(name, plugin, "object")
-    collect(loader.manager, loader.registry)
+    for name, plugin in loader.plugins:
+        ask(loader.registry, name, plugin)
     if strict and loader.registry.failures:
         raise PluginError("\n".join(loader.registry.failures))
     return loader.registry
 
 
 class _Loader:
-    """Loads modules, each file once, and registers them with the manager."""
+    """Loads modules, each file once."""
 
     def __init__(self) -> None:
         self.registry = Registry()
-        self.manager = Manager(self.registry)
-        self.manager.add_hookspecs(hookspecs)
+        self.plugins: list[tuple[str, Any]] = []
         self.seen: dict[Path, str] = {}
 
     def builtin(self) -> None:
@@ -84,12 +83,17 @@ class _Loader:
 
         version = importlib.metadata.version("pytest-gradcheck")
         self.add("builtin", builtin, "builtin", version)
+        reason = bundled.why_not()
+        if reason is not None:
+            self.registry.absent[bundled.NAME] = reason
+            return
         try:
             from gradcheck.names import builtin_tinytorch
         except Exception as error:
-            self.registry.fail("tinytorch", _tinytorch_place(), _tinytorch_problem(error))
+            place = where_raised(error, _file_of(bundled.NAME))
+            self.registry.fail(bundled.NAME, place, _import_problem(error))
         else:
-            self.add("tinytorch", builtin_tinytorch, "builtin", version)
+            self.add(bundled.NAME, builtin_tinytorch, "builtin", version)
 
     def entry_point(self, point: importlib.metadata.EntryPoint) -> None:
         name, version = point.name, point.dist.version if point.dist else None
@@ -106,22 +110,15 @@ class _Loader:
 
     def file(self, path: Path) -> None:
         name, real = plugin_name(path), path.resolve()
-        if real in self.seen or self._is_copy(name, real):
+        if real in self.seen:
             return
         try:
             module = import_file(path)
         except FAILURES as error:
-            self.note(name, "folder", shown(path))
+            self.note(name, "folder", short_path(path))
             self.registry.fail(name, where_raised(error, path), _import_problem(error))
             return
         self.add(name, module, "folder")
-
-    def _is_copy(self, name: str, real: Path) -> bool:
-        """Whether an installed plugin of this name has the same text: the checkout of a wheel."""
-        return any(
-            known == name and file.read_bytes() == real.read_bytes()
-            for file, known in self.seen.items()
-        )
 
     def note(self, name: str, door: str, source: str, version: str | None = None) -> PluginInfo:
         return self.registry.plugins.setdefault(name, PluginInfo(name, door, source, version))
@@ -134,7 +131,7 @@ class _Loader:
             if path in self.seen:
                 return
             self.seen[path] = name
-        source = shown(file) if file is not None else where_of(plugin)
+        source = short_path(file) if file is not None else where_of(plugin)
         taken = self.registry.plugins.get(name)
         if taken is not None:
             self.registry.failures.append(
@@ -148,7 +145,7 @@ class _Loader:
         if problem is not None:
             self.registry.fail(name, *problem)
             return
-        self.manager.register(plugin, name)
+        self.plugins.append((name, plugin))
 
 
 def _file_of(module: str) -> str | None:
@@ -161,28 +158,11 @@ def _file_of(module: str) -> str | None:
 
 
 def _import_problem(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     cause = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"could not be imported: {cause}; install {error.name.partition('.')[0]}"
-    return f"could not be imported: {cause}; mend this line and run again"
-
-
-def _tinytorch_place() -> str:
-    return shown(_file_of("tinytorch") or "not installed")
-
-
-def _tinytorch_problem(error: BaseException) -> str:
-    if getattr(error, "name", None) == "tinytorch" and isinstance(error, ModuleNotFoundError):
-        return (
-            "the bundled framework is not there: no package tinytorch can be imported; "
-            "reinstall pytest-gradcheck to run its cases, cases of other frameworks run"
-        )
-    return (
-        "`import tinytorch` does not give gradcheck's bundled framework "
-        f"({type(error).__name__}: {' '.join(str(error).split())}); uninstall or rename that "
-        "package to run its cases, cases of other frameworks run"
-    )
+    return f"could not be imported: {cause}; fix this line and run again"
 
 
 def plugin_name(path: Path) -> str:
@@ -234,44 +214,3 @@ def _package() -> ModuleType:
     package = ModuleType(FOLDER_PACKAGE, "Plugins that were loaded from a folder.")
     package.__path__ = []
     return package
-
-
-def collect(manager: pluggy.PluginManager, registry: Registry) -> None:
-    """Call every hook of every plugin with a `register` that knows whom it serves."""
-    for kind, hook_name in HOOK_OF_KIND.items():
-        for implementation in getattr(manager.hook, hook_name).get_hookimpls():
-            plugin = implementation.plugin_name
-            try:
-                implementation.function(registrar(registry, kind, plugin))
-            except FAILURES as error:
-                file = getattr(implementation.plugin, "__file__", None)
-                place = where_raised(error, file)
-                text = " ".join(str(error).split())
-                registry.fail(
-                    plugin,
-                    place if place != UNKNOWN else where_of(implementation.function),
-                    f"{hook_name} raised {type(error).__name__}: {text}; mend this line, what the "
-                    "hook registered before it is kept",
-                )
-
-
-def registrar(registry: Registry, kind: str, plugin: str) -> Callable[..., None]:
-    """The `register` that a hook of `plugin` is called with (see `hookspecs.Register`)."""
-
-    def register(name: str, value: Any, **extra: Any) -> None:
-        called_from = where_of_frame(sys._getframe(1))
-        problem = problem_with(kind, name, value, extra)
-        if problem is not None:
-            registry.fail(plugin, called_from, f"{kind} {name!r} is not registered: {problem}")
-            return
-        framework = extra.pop("framework", "tinytorch")
-        owner = None if kind in SHARED else framework
-        where = where_of(value)
-        if where == UNKNOWN:
-            where = called_from
-        try:
-            registry.add(Entry(kind, name, value, plugin, where, owner, extra))
-        except ValueError as error:
-            registry.fail(plugin, called_from, str(error))
-
-    return register

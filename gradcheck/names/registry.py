@@ -1,12 +1,13 @@
-"""Names to things, each with where it came from. One registry is made a run and passed along."""
+"""The things that plugins registered, by name. Each run makes one registry and passes it along."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from gradcheck.phrases import did_you_mean
 
 KINDS = (
     "op",
@@ -39,9 +40,10 @@ FRAMEWORK_METHODS = (
     "zero_grad",
     "call",
 )
-"""What every adapter has (`gradcheck.frameworks.protocol.Framework`, without importing numpy)."""
+"""The methods of `gradcheck.Framework`, listed here so that numpy need not be imported."""
 
 SHOWN_FAILURES = 2
+SHOWN_NAMES = 12
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -61,7 +63,7 @@ class Entry:
 
 @dataclass
 class PluginInfo:
-    """What is known of one plugin, for listings.
+    """What listings say about one plugin.
 
     door: 'builtin', 'entry point', 'folder' or 'conftest'. source: file, as shown to people.
     version: of the distribution that brought it. api: the number it asks for.
@@ -76,7 +78,7 @@ class PluginInfo:
 
 
 class UnknownName(LookupError):
-    """No such name; the message says which there are and what was probably meant."""
+    """There is no such name. The message lists the known names or suggests one."""
 
 
 class Registry:
@@ -89,9 +91,11 @@ class Registry:
         """Sentences about plugins that could not be loaded, shown where a name is missing."""
         self.plugins: dict[str, PluginInfo] = {}
         """The plugins that were found, in the order of loading."""
+        self.absent: dict[str, str] = {}
+        """Optional frameworks that are not there, each with the reason: that is no failure."""
 
     def add(self, entry: Entry) -> None:
-        """Raises ValueError when the name is malformed or already taken."""
+        """Enter a thing. Raises ValueError if its name is malformed or already taken."""
         if not NAME.fullmatch(entry.name):
             raise ValueError(
                 f"{entry.kind} name {entry.name!r} can only have letters, digits, '_', '.' and "
@@ -107,7 +111,7 @@ class Registry:
         self._entries[key] = entry
 
     def fail(self, plugin: str, where: str, message: str) -> None:
-        """Note that `plugin` went wrong at `where` ('file:line'); only what it brings is lost."""
+        """Note what is wrong with `plugin` at `where` ('file:line'). Nothing else is lost."""
         sentence = f"plugin {plugin} ({where}): {message}"
         self.failures.append(sentence)
         if plugin in self.plugins:
@@ -134,20 +138,17 @@ class Registry:
         """The sentence for a name that is not registered."""
         names = self.names(kind, framework)
         of = f" of framework {framework}" if framework and kind not in SHARED else ""
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-        if close:
-            hint = f"did you mean {close[0]!r}?"
-        elif names:
-            hint = f"there are: {', '.join(names[:12])}" + (" ..." if len(names) > 12 else "")
-        else:
-            hint = "none is registered"
-        # The plugin that is called like the missing framework or thing says most.
+        known = ", ".join(names[:SHOWN_NAMES]) + (" ..." if len(names) > SHOWN_NAMES else "")
+        hint = did_you_mean(name, names, f"there are: {known}" if names else "none is registered")
+        # A plugin that has the name of the missing framework or thing is the likeliest cause.
         told = sorted(
             self.failures,
             key=lambda f: not f.startswith((f"plugin {framework} ", f"plugin {name} ")),
         )
         shown = [f"; {f}" for f in told[:SHOWN_FAILURES]]
-        more = len(told) - len(shown)
+        if framework in self.absent and framework not in self.names("framework"):
+            shown.insert(0, f"; {self.absent[framework]}")
+        more = len(told) - SHOWN_FAILURES
         if more > 0:
             shown.append(f"; {more} more: python -m gradcheck plugins")
         return f"no {kind}{of} is called {name!r}; {hint}{''.join(shown)}"
@@ -167,8 +168,7 @@ class Registry:
             if missing:
                 raise UnknownName(
                     f"framework {name!r} of plugin {entry.plugin} ({entry.where}) has no method "
-                    f"{', '.join(missing)}; gradcheck.frameworks.protocol.Framework says what each "
-                    "must do"
+                    f"{', '.join(missing)}; gradcheck.Framework says what each must do"
                 )
             self._framework_instances[name] = made
         return self._framework_instances[name]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck.frameworks.protocol import Array, HasLoader
 
 Batch = tuple[Array, ...]
 
@@ -34,8 +34,8 @@ class Loader:
         self.shuffle = shuffle
         self.seed = seed
         self._epoch = 0
-        own = getattr(dataset, "loader", None)
-        self._own = own(batch_size, shuffle, seed) if callable(own) else None
+        own = isinstance(dataset, HasLoader)
+        self._own = dataset.loader(batch_size, shuffle, seed) if own else None
 
     def __iter__(self) -> Iterator[Batch]:
         if self._own is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import random
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -20,54 +20,99 @@ from gradcheck.frameworks.protocol import (
     OpCall,
     Output,
 )
-from gradcheck.names.registry import Registry
 from gradcheck.probe.batches import Batch, Loader
-from gradcheck.yamlcases.case import Case
-from gradcheck.yamlcases.inputs import draw_inputs
+
+if TYPE_CHECKING:
+    from gradcheck.yamlcases.case import InputSpec
+
+Loss: TypeAlias = Callable[[Output, Leaf], Output]
+Step: TypeAlias = Callable[[Any, tuple[Leaf, ...], Loss], Output]
+"""step(model, batch, loss) -> the scalar loss."""
 
 
 class SubjectError(Exception):
-    """The case cannot be turned into something to probe; the message says what to change."""
+    """There is nothing to probe, or the subject lacks what a check needs; the message says what to
+    change."""
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How a subject takes batches from its dataset."""
+
+    size: int
+    shuffle: bool
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """An optimizer that can be made again and again.
+
+    factory: called with the parameters, or with the model if its first parameter is `model`.
+    """
+
+    name: str
+    factory: Callable[..., Any]
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What was written down about an op and its inputs, so that other inputs can be derived.
+
+    title: names this declaration among others of the same op. home: 'file:line' of the op's
+    registration. inputs: the specs of its inputs by name.
+    """
+
+    title: str
+    home: str | None
+    inputs: Mapping[str, InputSpec]
 
 
 class Subject:
-    """Built from a case, freshly for every check: no check sees what another one did.
+    """Made freshly for every check: no check sees what another one did.
 
-    parameters: what ought to train, by dotted name. inputs: the other floating leaves (of an op).
-    dtype: of all floating leaves. seed: of initial values, data order and dropout.
-    training: whether the model is in train mode.
+    name: what messages call it. parameters: what should train, by dotted name. inputs: the other
+    floating leaves (of an op). dtype: of all floating leaves. seed: of initial values, data order
+    and dropout. training: whether the model is in train mode.
+
+    An op has `operands`, its arguments `args`, and perhaps `declared`. A model has `model` and
+    `batch`, and may have a loss, data and an optimizer; what needs one that is missing raises
+    SubjectError. The modules `from_case`, `from_function` and `from_model` make subjects.
     """
+
+    args: Mapping[str, Any] = {}
+    declared: Declared | None = None
+    loss_args: Mapping[str, Any] = {}
+    _batching: Batching | None = None
+    _optimizer_spec: OptimizerSpec | None = None
 
     def __init__(
         self,
-        case: Case,
-        registry: Registry,
+        framework: Framework,
         *,
-        dtype: str | None = None,
-        seed: int | None = None,
+        name: str,
+        dtype: str,
+        seed: int = 0,
+        training: bool = True,
         batch_size: int | None = None,
-        arrays: Mapping[str, Array] | None = None,
     ) -> None:
-        self.case = case
-        self.registry = registry
-        self.framework: Framework = registry.framework(case.framework)
-        self.seed = case.seed if seed is None else seed
-        self.dtype = dtype or case.dtype
+        self.framework = framework
+        self.name = name
+        self.dtype = dtype
+        self.seed = seed
+        self.training = training
         self.batch_size = batch_size
-        self.training = case.training
         self.model: Any = None
+        self.operands: dict[str, Leaf] = {}
         self.inputs: dict[str, Leaf] = {}
         self.parameters: dict[str, Leaf] = {}
         self.batch: tuple[Leaf, ...] = ()
-        self._arrays = arrays
+        self._step: Step = default_step
+        self._train: Callable[..., Output] = self._default_train
         self._optimizer: Any = None
         self._loader: Loader | None = None
         self._global_seeds()
-        self.framework.manual_seed(self.seed)
-        if case.op is not None:
-            self._build_op()
-        else:
-            self._build_model()
+        framework.manual_seed(seed)
 
     def _global_seeds(self) -> None:
         """User code often draws from numpy's or Python's global generator; the seed reaches both,
@@ -77,16 +122,13 @@ class Subject:
 
     # --- building ---------------------------------------------------------------------------
 
-    def _build_op(self) -> None:
-        self._op = self._lookup("op", self.case.op).value
-        arrays = self._arrays
-        if arrays is None:
-            arrays = draw_inputs(self.case.inputs, np.random.default_rng(self.seed))
-        specs = self.case.inputs
-        self.operands = {}
+    def _use_operands(
+        self, arrays: Mapping[str, Array], differentiated: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        """Make a leaf of each array. Floating ones that are `differentiated` become inputs."""
         for name, array in arrays.items():
             floating = array.dtype.kind == "f"
-            trainable = floating and (name not in specs or specs[name].trainable)
+            trainable = floating and differentiated(name)
             leaf = self.framework.leaf(
                 array, trainable=trainable, dtype=self.dtype if floating else None
             )
@@ -94,62 +136,82 @@ class Subject:
             if trainable:
                 self.inputs[name] = leaf
 
-    def _build_model(self) -> None:
-        case = self.case
-        factory = self._lookup("model", case.model).value
-        self.model = factory(**copy.deepcopy(case.args))
-        self.framework.cast(self.model, self.dtype)
-        self.framework.train_mode(self.model, self.training)
-        self.parameters = self.framework.named_parameters(self.model)
-        self._loss = self._lookup("loss", case.loss.name).value if case.loss else None
-        self._loss_args = case.loss.args if case.loss else {}
-        entry = self._lookup("step", case.step) if case.step else None
-        self._step = entry.value if entry else default_step
-        self._train = (entry.extra.get("train") if entry else None) or self._default_train
-        if case.data is not None:
-            self.batch = self.to_leaves(next(iter(self.loader())))
-
-    def _lookup(self, kind: str, name: str | None) -> Any:
-        assert name is not None
-        return self.registry.get(kind, name, self.case.framework)
+    def _use_model(self, model: Any) -> None:
+        self.model = model
+        self.framework.cast(model, self.dtype)
+        self.parameters = self.framework.named_parameters(model)
 
     def fresh(self, **changes: Any) -> Subject:
-        """Another subject from the same case; dtype, seed, batch_size or arrays may differ."""
-        kept = {
-            "dtype": self.dtype,
-            "seed": self.seed,
-            "batch_size": self.batch_size,
-            "arrays": self._arrays,
-        }
-        return Subject(self.case, self.registry, **{**kept, **changes})
+        """The same subject made once more; dtype, seed, batch_size or arrays may differ."""
+        raise NotImplementedError
+
+    def counterpart(
+        self, *, model: str | None, framework: str | None, args: Mapping[str, Any] | None
+    ) -> Subject:
+        """Another implementation of this model on the same batch; None keeps what this one has."""
+        raise SubjectError(f"{self.name} cannot be built from another model or framework")
+
+    def _lacks(self, what: str) -> SubjectError:
+        """The error for a missing 'data', 'loss' or 'optimizer'."""
+        return SubjectError(f"{self.name} has no {what}")
+
+    # --- what it is -------------------------------------------------------------------------
+
+    @property
+    def is_op(self) -> bool:
+        """Whether it is an op: a function of arrays with a result of any shape, not a model."""
+        return self.model is None
+
+    @property
+    def eps(self) -> float:
+        """One rounding of the widest dtype in which the framework computes."""
+        return float(np.finfo(self.framework.precision.data).eps)
+
+    @property
+    def has_data(self) -> bool:
+        return self._batching is not None
+
+    @property
+    def has_optimizer(self) -> bool:
+        return self._optimizer_spec is not None
+
+    @property
+    def batching(self) -> Batching:
+        """How batches are taken. Raises SubjectError without data."""
+        if self._batching is None:
+            raise self._lacks("data")
+        return self._batching
+
+    @property
+    def optimizer_spec(self) -> OptimizerSpec:
+        """How the optimizer is made. Raises SubjectError without one."""
+        if self._optimizer_spec is None:
+            raise self._lacks("optimizer")
+        return self._optimizer_spec
 
     # --- data -------------------------------------------------------------------------------
 
     @property
     def dataset(self) -> Any:
-        """The dataset of the case, made on first use. Raises SubjectError without `data`."""
+        """The dataset, made on first use. Raises SubjectError without data."""
         return self.loader().dataset
 
     def loader(self) -> Loader:
-        """Batches of the case's dataset, in an order that follows from the seed."""
+        """Batches of the dataset, in an order that follows from the seed."""
         if self._loader is None:
-            data = self.case.data
-            if data is None:
-                raise SubjectError(
-                    f"case {self.case.name} has no data; add `data: {{name: ..., batch: ...}}`"
-                )
-            dataset = self.registry.get("dataset", data.name).value(**data.args)
-            self._loader = self._new_loader(dataset)
+            self._loader = self._new_loader(self._make_dataset())
         return self._loader
 
     def new_loader(self) -> Loader:
-        """A loader of its own on the same dataset, from the first epoch on."""
+        """A second loader on the same dataset, from the first epoch on."""
         return self._new_loader(self.dataset)
 
+    def _make_dataset(self) -> Any:
+        raise self._lacks("data")
+
     def _new_loader(self, dataset: Any) -> Loader:
-        data = self.case.data
-        assert data is not None
-        return Loader(dataset, self.batch_size or data.batch, shuffle=data.shuffle, seed=self.seed)
+        how = self.batching
+        return Loader(dataset, self.batch_size or how.size, shuffle=how.shuffle, seed=self.seed)
 
     def batches(self, count: int) -> Iterator[tuple[Leaf, ...]]:
         """`count` batches, going around the data as often as needed."""
@@ -179,13 +241,8 @@ class Subject:
         return self.framework.named_buffers(self.model)
 
     def loss(self, output: Output, target: Leaf) -> Output:
-        """The case's loss with its arguments."""
-        __tracebackhide__ = True  # the line that a graph shows for the loss is the step's
-        if self._loss is None:
-            raise SubjectError(
-                f"case {self.case.name} has no loss; add `loss: cross_entropy` or another one"
-            )
-        return self._loss(output, target, **self._loss_args)
+        """The loss with its arguments. Raises SubjectError without one."""
+        raise self._lacks("loss")
 
     def forward(self, batch: tuple[Leaf, ...] | None = None) -> Output:
         """The op's result, or the model's scalar loss. The same seed every time: same dropout."""
@@ -194,17 +251,17 @@ class Subject:
         return self.framework.forward(lambda: self._forward(batch), seed=self.seed)
 
     def _forward(self, batch: tuple[Leaf, ...]) -> Output:
-        if self.case.op is not None:
+        if self.is_op:
             return self._call(self.operands)
         return self._step(self.model, batch, self.loss)
 
     def apply(self, operands: Mapping[str, Leaf]) -> Output:
-        """The op of the case on other operands."""
+        """The op on other operands."""
         self._global_seeds()
         return self.framework.forward(lambda: self._call(operands), seed=self.seed)
 
     def _call(self, operands: Mapping[str, Leaf]) -> Output:
-        return self.framework.call(self._op, operands, self.case.args)
+        raise NotImplementedError
 
     def predict(self, *inputs: Leaf) -> Output:
         """The model's output on `inputs` (default: those of the batch)."""
@@ -265,7 +322,7 @@ class Subject:
 
     @property
     def optimizer(self) -> Any:
-        """The case's optimizer on the parameters that the model hands out. Made on first use."""
+        """The optimizer on the parameters that the model hands out. Made on first use."""
         if self._optimizer is None:
             self._optimizer = self.make_optimizer()
         return self._optimizer
@@ -275,21 +332,16 @@ class Subject:
         self._optimizer = value
 
     def make_optimizer(self, **changes: Any) -> Any:
-        """The case's optimizer, with some arguments (`lr=`) changed."""
-        spec = self.case.optimizer
-        if spec is None:
-            raise SubjectError(
-                f"case {self.case.name} has no optimizer; add `optimizer: {{name: adam, lr: 0.01}}`"
-            )
-        factory = self._lookup("optimizer", spec.name).value
-        first = next(iter(inspect.signature(factory).parameters), "")
+        """The optimizer, with some arguments (`lr=`) changed."""
+        spec = self.optimizer_spec
+        first = next(iter(inspect.signature(spec.factory).parameters), "")
         held = self.model if first == "model" else self.framework.optimized(self.model)
-        return factory(held, **{**spec.args, **changes})
+        return spec.factory(held, **{**spec.args, **changes})
 
     def train_step(
         self, batch: tuple[Leaf, ...] | None = None, *, seed: int | None = None
     ) -> float:
-        """One update, as the case's step does it; the loss before the update.
+        """One update, as the training step does it; the loss before the update.
 
         seed: of dropout; the subject's own if None, so that repeated steps drop the same.
         """

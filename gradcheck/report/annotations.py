@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from gradcheck.report.entry import headline
+from gradcheck.report.entry import Entry
 
 
 def in_actions() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def annotation_lines(entries: Sequence[Mapping[str, Any]], rootdir: Path) -> list[str]:
+def annotation_lines(entries: Sequence[Entry], rootdir: Path) -> list[str]:
     """One workflow command per failed item, at the line of its case.
 
     rootdir: what the entries' files are relative to. GitHub counts them from the checkout, of which
     it may be a folder.
     """
     return [
-        f"::error file={escaped(in_checkout(entry['file'], rootdir))},line={entry['line'] or 1},"
-        f"title={escaped(title(entry))}::{escaped_message(headline(dict(entry)))}"
+        f"::error file={escaped(in_checkout(entry.file, rootdir))},line={entry.line or 1},"
+        f"title={escaped(title(entry))}::{escaped_message(entry.headline)}"
         for entry in entries
-        if entry["outcome"] in ("failed", "error")
+        if entry.failed
     ]
 
 
@@ -38,8 +37,8 @@ def in_checkout(file: str, rootdir: Path) -> str:
         return file
 
 
-def title(entry: Mapping[str, Any]) -> str:
-    return f"{entry['case']}::{entry['check']}" if entry["check"] else "case file"
+def title(entry: Entry) -> str:
+    return f"{entry.case}::{entry.check}" if entry.check else "case file"
 
 
 def escaped_message(text: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from gradcheck.report.entry import worst_relative_error
+from gradcheck.report.entry import Entry
 
 GROWTH = 10.0
 """A relative error that grew by more than this factor is worse ..."""
@@ -19,8 +18,9 @@ MOST_VANISHED = 10
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Sentences. worse: what fails the run. vanished: what only the baseline has."""
+class Changes:
+    """What changed since the baseline, as sentences. worse: what fails the run. vanished: what only
+    the baseline has."""
 
     worse: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
@@ -34,28 +34,28 @@ class Comparison:
         return lines or ["nothing is worse than the baseline"]
 
 
-def compare(baseline: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Comparison:
-    """`baseline`: an earlier report. `entries`: those of this run."""
-    before = {entry["nodeid"]: entry for entry in baseline["items"]}
-    now = {entry["nodeid"] for entry in entries}
+def compare(baseline: Sequence[Entry], entries: Sequence[Entry]) -> Changes:
+    """baseline: the entries of an earlier report. entries: those of this run."""
+    before = {entry.nodeid: entry for entry in baseline}
+    now = {entry.nodeid for entry in entries}
     worse = []
     for entry in entries:
-        old = before.get(entry["nodeid"])
+        old = before.get(entry.nodeid)
         sentence = None if old is None else worsened(old, entry)
         if sentence is not None:
-            worse.append(f"{entry['nodeid']} {sentence}")
-    return Comparison(worse, [nodeid for nodeid in before if nodeid not in now])
+            worse.append(f"{entry.nodeid} {sentence}")
+    return Changes(worse, [nodeid for nodeid in before if nodeid not in now])
 
 
-def worsened(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+def worsened(old: Entry, new: Entry) -> str | None:
     """What got worse between two entries of the same item, or None."""
-    if old["outcome"] in GOOD and new["outcome"] in ("failed", "error"):
-        return f"was {old['outcome']}, now {new['outcome']}"
-    if old["outcome"] in GOOD and new["outcome"] == "skipped":
-        return f"was {old['outcome']}, now skipped: {new['reason']}"
-    if old["outcome"] != "passed" or new["outcome"] != "passed":
+    if old.outcome in GOOD and new.failed:
+        return f"was {old.outcome}, now {new.outcome}"
+    if old.outcome in GOOD and new.outcome == "skipped":
+        return f"was {old.outcome}, now skipped: {new.reason}"
+    if old.outcome != "passed" or new.outcome != "passed":
         return None
-    error_before, error_now = worst_relative_error(dict(old)), worst_relative_error(dict(new))
+    error_before, error_now = old.worst_relative_error, new.worst_relative_error
     if error_before is None or error_now is None:
         return None
     if error_now[0] > GROWTH * error_before[0] and error_now[0] > noise(new):
@@ -63,8 +63,7 @@ def worsened(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
     return None
 
 
-def noise(entry: Mapping[str, Any]) -> float:
+def noise(entry: Entry) -> float:
     """The relative error that rounding alone may make in the dtype that was checked."""
-    measured = entry["measurements"]
-    dtype = str(measured.get("dtype", "float64"))
+    dtype = str(entry.measurements.get("dtype", "float64"))
     return NOISE.get(dtype, NOISE["float64"])

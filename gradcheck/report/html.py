@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from gradcheck.report.entry import number
+from gradcheck.report.entry import as_float
 
 SCRIPTS = ("figures.js", "graph.js", "page.js")
 
@@ -52,7 +52,7 @@ def compact(figures: Mapping[str, Any]) -> dict[str, Any]:
     shrunk = {
         name: {
             **{key: value for key, value in heat.items() if key != "relative_error"},
-            "log10": [[tenths(number(v)) for v in row] for row in heat["relative_error"]],
+            "log10": [[tenths(as_float(v)) for v in row] for row in heat["relative_error"]],
         }
         for name, heat in heatmaps.items()
     }

@@ -7,6 +7,7 @@ replaced by one in the order of collection. `gradcheck/report.schema.json` descr
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -15,11 +16,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from gradcheck.report.entry import SCHEMA_VERSION, new_entry
+from gradcheck.report.entry import SCHEMA_VERSION, Entry
 
 CLOSE = b"\n]}\n"
 
-NEEDED = frozenset(new_entry("")) - {"order"}
+NEEDED = {f.name for f in dataclasses.fields(Entry)} - {"order"}
 """The keys of every item."""
 
 
@@ -44,13 +45,13 @@ def installed(name: str) -> str | None:
         return None
 
 
-def document(entries: Sequence[dict[str, Any]], *, complete: bool = True) -> dict[str, Any]:
+def document(entries: Sequence[Entry], *, complete: bool = True) -> dict[str, Any]:
     """A report as one JSON value. `order` only served the sorting and is left out."""
-    return {**head(), "complete": complete, "items": [without_order(e) for e in entries]}
+    return {**head(), "complete": complete, "items": [item(e) for e in entries]}
 
 
-def without_order(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key != "order"}
+def item(entry: Entry) -> dict[str, Any]:
+    return {key: value for key, value in entry.to_json().items() if key != "order"}
 
 
 def dumps(value: Any) -> bytes:
@@ -70,25 +71,25 @@ class JsonReport:
         self._file.write(CLOSE)
         self._first = True
 
-    def add(self, entry: dict[str, Any]) -> None:
+    def add(self, entry: Entry) -> None:
         self._file.seek(self._end)
-        line = (b"\n" if self._first else b",\n") + dumps(without_order(entry))
+        line = (b"\n" if self._first else b",\n") + dumps(item(entry))
         self._file.write(line + CLOSE)
         self._end += len(line)
         self._first = False
 
-    def finish(self, entries: Sequence[dict[str, Any]]) -> None:
+    def finish(self, entries: Sequence[Entry]) -> None:
         """Put the complete report, in the order of `entries`, in place of what was written."""
         self._file.close()
         beside = self.path.with_name(self.path.name + ".new")
-        lines = b",\n".join(dumps(without_order(e)) for e in entries)
+        lines = b",\n".join(dumps(item(e)) for e in entries)
         start = dumps({**head(), "complete": True})[:-1] + b', "items": [\n'
         beside.write_bytes(start + lines + CLOSE)
         os.replace(beside, self.path)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A report that was written here. Raises BadReport with a sentence."""
+def read(path: Path) -> list[Entry]:
+    """The entries of a report that was written here. Raises BadReport with a sentence."""
     try:
         loaded = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -99,12 +100,17 @@ def read(path: Path) -> dict[str, Any]:
         raise BadReport(f"{path} is not a report of --gradcheck-json: it has no list `items`")
     if loaded.get("schema_version") != SCHEMA_VERSION:
         raise BadReport(
-            f"{path} has schema_version {loaded.get('schema_version')!r}, this gradcheck reads "
-            f"{SCHEMA_VERSION}; write it anew with --gradcheck-json"
+            f"{path} has schema_version {loaded.get('schema_version')!r}, but this gradcheck reads "
+            f"{SCHEMA_VERSION}; write it again with --gradcheck-json"
         )
-    if not all(isinstance(item, dict) and item.keys() >= NEEDED for item in loaded["items"]):
+    if not all(isinstance(i, dict) and i.keys() >= NEEDED for i in loaded["items"]):
         raise BadReport(
-            f"{path} is not a whole report of --gradcheck-json: an item of it lacks one of "
-            f"{', '.join(sorted(NEEDED))}; write it anew"
+            f"{path} is not a complete report of --gradcheck-json: an item lacks one of "
+            f"{', '.join(sorted(NEEDED))}; write it again"
         )
-    return loaded
+    try:
+        return [Entry.from_json({k: i[k] for k in NEEDED}) for i in loaded["items"]]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadReport(
+            f"{path} is not a report of --gradcheck-json: {error}; write it again"
+        ) from None

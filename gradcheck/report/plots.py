@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradcheck.report.entry import number
+from gradcheck.report.entry import as_float
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 32
@@ -40,22 +40,14 @@ def thin(values: list[float], width: int) -> list[float]:
 
 
 def figure_lines(figures: Mapping[str, Any]) -> list[str]:
-    """A line for each figure that fits one: the loss curve and the learning-rate sweep."""
+    """A line for each figure that fits one: the loss curve."""
     lines = []
     curve = figures.get("loss_curve")
     if isinstance(curve, Mapping) and curve.get("loss"):
-        loss = [number(v) for v in curve["loss"]]
+        loss = [as_float(v) for v in curve["loss"]]
         steps = curve.get("steps") or [len(loss)]
         lines.append(
             f"loss {short(loss[0])} {sparkline(loss)} {short(loss[-1])} (step {steps[-1]})"
-        )
-    sweep = figures.get("lr_sweep")
-    if isinstance(sweep, Mapping) and sweep.get("lr") and sweep.get("final"):
-        final = [number(v) for v in sweep["final"]]
-        rates = sweep["lr"]
-        lines.append(
-            f"final loss by lr, {short(number(rates[0]))} to {short(number(rates[-1]))}: "
-            f"{sparkline(final)}"
         )
     return lines
 

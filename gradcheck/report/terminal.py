@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradcheck.report.entry import OUTCOMES, worst_relative_error
+from gradcheck.report.entry import OUTCOMES, Entry
 from gradcheck.report.plots import figure_lines
 
-Entry = dict[str, Any]
 SLOWEST = 3
 
 
@@ -29,8 +28,8 @@ def summary_lines(
     worst = worst_line(entries)
     if worst:
         lines.append(worst)
-    slowest = sorted(entries, key=lambda e: -e["seconds"])[:SLOWEST]
-    shown = [f"{e['seconds']:.2f} s {e['nodeid']}" for e in slowest if e["seconds"] >= 0.005]
+    slowest = sorted(entries, key=lambda e: -e.seconds)[:SLOWEST]
+    shown = [f"{e.seconds:.2f} s {e.nodeid}" for e in slowest if e.seconds >= 0.005]
     if shown:
         lines.append("slowest: " + "\n         ".join(shown))
     return "\n".join(lines).splitlines()
@@ -40,7 +39,7 @@ def counts(entries: Sequence[Entry]) -> list[str]:
     """`gradient   12 passed, 1 failed`, a line per check, in the order they were first met."""
     by_check: dict[str, Counter[str]] = {}
     for entry in entries:
-        by_check.setdefault(entry["check"] or "case file", Counter())[entry["outcome"]] += 1
+        by_check.setdefault(entry.check or "case file", Counter())[entry.outcome] += 1
     width = max(len(name) for name in by_check)
     return [
         f"{name:<{width}}  " + ", ".join(f"{count[o]} {o}" for o in OUTCOMES if count[o])
@@ -52,11 +51,11 @@ def worst_line(entries: Sequence[Entry]) -> str | None:
     """The largest relative error of the whole run; expected failures do not count."""
     worst: tuple[float, str, str | None] | None = None
     for entry in entries:
-        found = None if entry["outcome"] == "xfailed" else worst_relative_error(entry)
+        found = None if entry.outcome == "xfailed" else entry.worst_relative_error
         if found is not None:
             error = math.inf if math.isnan(found[0]) else found[0]
             if worst is None or error > worst[0]:
-                worst = (error, entry["nodeid"], found[1])
+                worst = (error, entry.nodeid, found[1])
     if worst is None:
         return None
     tensor = f" ({worst[2]})" if worst[2] else ""
@@ -65,18 +64,18 @@ def worst_line(entries: Sequence[Entry]) -> str | None:
 
 def entry_lines(entry: Entry, *, tables: bool) -> list[str]:
     """The measurements of one item, its curves, and with `tables` its tensors one by one."""
-    scalars: Entry = {}
-    per_tensor: Entry = {}
-    for name, value in entry["measurements"].items():
+    scalars: dict[str, Any] = {}
+    per_tensor: dict[str, Any] = {}
+    for name, value in entry.measurements.items():
         (per_tensor if isinstance(value, (Mapping, list)) else scalars)[name] = value
-    figures = figure_lines(entry["figures"])
-    notes = entry["notes"]
-    if entry["outcome"] == "skipped":
-        return [f"{entry['nodeid']}  skipped: {entry['reason'] or 'no reason given'}"]
+    figures = figure_lines(entry.figures)
+    notes = entry.notes
+    if entry.outcome == "skipped":
+        return [f"{entry.nodeid}  skipped: {entry.reason or 'no reason given'}"]
     if not (scalars or per_tensor or figures or notes):
         return []
     said = ", ".join(f"{name} {shown(value)}" for name, value in scalars.items())
-    lines = [f"{entry['nodeid']}  {said}".rstrip()]
+    lines = [f"{entry.nodeid}  {said}".rstrip()]
     lines += [f"  {line}" for line in [*figures, *notes]]
     if tables:
         for name, value in per_tensor.items():

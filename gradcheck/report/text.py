@@ -3,70 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gradcheck.report.entry import Entry
 from gradcheck.report.plots import figure_lines
-
-if TYPE_CHECKING:
-    from gradcheck.result import Finding, Result
-    from gradcheck.yamlcases.case import Case
+from gradcheck.result import Finding, Result
 
 MOST_LINES = 20
-MOST_YAML_LINES = 6
+MOST_TAIL_LINES = 3
+UNLIMITED = 10**6
+"""More lines than any failure has."""
 INDENT = "  "
 DEEPER = "     "
 
 
-class Failure:
-    """What `repr_failure` returns: the text, and a headline for pytest's short summary."""
-
-    def __init__(self, text: str, headline: str) -> None:
-        self.text = text
-        self.reprcrash = SimpleNamespace(message=headline)
-
-    def toterminal(self, tw: Any) -> None:
-        first, _, rest = self.text.partition("\n")
-        tw.line(first, red=True, bold=True)
-        for line in rest.splitlines():
-            tw.line(line)
-
-    def __str__(self) -> str:
-        return self.text
-
-
 def failure_text(
-    case: Case,
-    check_name: str,
-    result: Result,
-    *,
-    seed: int,
-    verbose: bool | int = False,
-    rerun: str | None = None,
-    note: str | None = None,
+    entry: Entry, *, verbose: bool = False, rerun: str | None = None, note: str | None = None
 ) -> str:
     """What a person reads about a failed check: at most 20 lines unless `verbose`; no traceback.
 
-    rerun: the node id to type, where it is not `file::case::check`. note: a sentence that comes
+    rerun: the node id to type, where it is not that of the entry. note: a sentence that comes
     before the findings (an expected failure that did not come).
     """
-    place = case.place
-    node = rerun or f"{place.file}::{case.name}::{check_name}"
-    at = f"{place.file}:{place.line}" if place.line else place.file
-    head = [f"{at}  {case.name}::{check_name}  FAILED"]
+    at = f"{entry.file}:{entry.line}" if entry.line else entry.file
+    head = [f"{at}  {entry.case}::{entry.check}  FAILED"]
     if note:
         head.append(INDENT + note)
-    tail = [INDENT + line for line in figure_lines(result.figures)]
-    tail += [f"{INDENT}note: {sentence}" for sentence in result.notes]
-    if verbose:
-        yaml = yaml_lines(place.text, place.line, check_name, 10**6)
-    else:
-        tail = tail[:3]
-        yaml = yaml_lines(place.text, place.line, check_name, MOST_YAML_LINES)
-    last = f"{INDENT}re-run: pytest --gradcheck {quoted(node)} --gradcheck-seed {seed}"
-    room = 10**6 if verbose else MOST_LINES - len(head) - len(tail) - len(yaml) - 1
-    body = finding_lines(result.findings, room)
-    return "\n".join([*head, *body, *tail, *yaml, last])
+    tail = [INDENT + line for line in figure_lines(entry.figures)]
+    tail += [f"{INDENT}note: {sentence}" for sentence in entry.notes]
+    if not verbose:
+        tail = tail[:MOST_TAIL_LINES]
+    yaml = yaml_lines(entry, whole=verbose)
+    node = quoted(rerun or entry.nodeid)
+    last = f"{INDENT}re-run: pytest --gradcheck {node} --gradcheck-seed {entry.seed}"
+    room = UNLIMITED if verbose else MOST_LINES - len(head) - len(tail) - len(yaml) - 1
+    return "\n".join([*head, *finding_lines(entry.findings, room), *tail, *yaml, last])
 
 
 def quoted(node: str) -> str:
@@ -115,30 +86,25 @@ def cut_middle(block: list[str], space: int) -> list[str]:
     return [*block[: space - 2], f"{DEEPER}... {counted(left_out, 'more line')} (-vv)", block[-1]]
 
 
-def yaml_lines(text: str, first: int, check_name: str, most: int) -> list[str]:
-    """The lines of the case, numbered; of a long case the first ones and that of the check."""
-    lines = text.rstrip().splitlines()
-    numbered = [(first + i, line) for i, line in enumerate(lines) if line.strip()]
-    if len(numbered) > most:
-        at = next(
-            (
-                i
-                for i, (_, line) in enumerate(numbered)
-                if line.strip().startswith(f"{check_name}:")
-            ),
-            None,
-        )
-        if at is None or at < most - 1:
-            kept: list[tuple[int, str] | None] = [*numbered[: most - 1], None]
-        else:
-            kept = [*numbered[: most - 2], None, numbered[at]]
-    else:
-        kept = list(numbered)
-    width = len(str(numbered[-1][0])) if numbered else 1
-    return [
-        f"{INDENT}{'...':>{width}}" if row is None else f"{INDENT}{row[0]:>{width}} | {row[1]}"
-        for row in kept
-    ]
+def yaml_lines(entry: Entry, *, whole: bool) -> list[str]:
+    """The lines of the case, numbered: that of its name and that of its check, or all of them."""
+    first = entry.line or 0
+    lines = [(first + i, line) for i, line in enumerate(entry.yaml.rstrip().splitlines())]
+    numbered = [(number, line) for number, line in lines if line.strip()]
+    if not numbered:
+        return []
+    if not whole:
+        numbered = [numbered[0], *line_of_check(numbered[1:], str(entry.check))]
+    width = len(str(numbered[-1][0]))
+    return [f"{INDENT}{number:>{width}} | {line}" for number, line in numbered]
+
+
+def line_of_check(numbered: Sequence[tuple[int, str]], check: str) -> list[tuple[int, str]]:
+    """`graph:` in a line of its own, else the line of `checks:` that has it; [] for neither, as
+    when a case has the default checks."""
+    own = [row for row in numbered if row[1].strip().startswith(f"{check}:")]
+    among = [row for row in numbered if row[1].strip().startswith("checks:") and check in row[1]]
+    return [*own, *among][:1]
 
 
 def unexpected_pass(missing: Sequence[str], result: Result) -> str:

@@ -1,1 +1,1 @@
-"""Lines of source: where something is defined, what a line says, how a place is shown."""
+"""Lines of source: where something is defined, what a line says, and how a place is shown."""

@@ -25,7 +25,7 @@ class CheckpointError(Exception):
     """A checkpoint cannot be written or used; the message says which file, why, and what to do."""
 
 
-def save(trainer: Trainer, path: Path) -> None:
+def save(trainer: Trainer, case: Case, path: Path) -> None:
     """Write parameters, buffers, optimizer state, losses and the case's settings to `path`."""
     from safetensors.numpy import save as to_bytes
 
@@ -37,28 +37,28 @@ def save(trainer: Trainer, path: Path) -> None:
         "step": trainer.step,
         "optimizer": described,
         "evaluations": trainer.history.evaluations,
-        "settings": settings(trainer.subject.case, trainer),
+        "settings": settings(case, trainer),
     }
     ready = {k: np.ascontiguousarray(a).reshape(np.shape(a)) for k, a in tensors.items()}
     write_atomically(path, to_bytes(ready, {"gradcheck": json.dumps(notes)}))
 
 
-def load(trainer: Trainer, path: Path) -> None:
+def load(trainer: Trainer, case: Case, path: Path) -> None:
     """Bring `trainer` to where it was saved. Raises CheckpointError and changes nothing then."""
     tensors, notes = read(path)
-    now = settings(trainer.subject.case, trainer)
+    now = settings(case, trainer)
     for key, value in now.items():
         if notes["settings"].get(key) != value:
             raise CheckpointError(
                 f"{path} was trained with {key}: {_short(notes['settings'].get(key))}, the case "
-                f"now says {_short(value)}; restore that line, or start anew without --resume"
+                f"now says {_short(value)}; restore that line, or start again without --resume"
             )
     names = [n for n in tensors if n.startswith("model.")]
     try:
         trainer.restore({n.removeprefix("model."): tensors[n] for n in names})
     except KeyError as error:
         raise CheckpointError(
-            f"{path} lacks {error.args[0]}: it belongs to another model; start anew without "
+            f"{path} lacks {error.args[0]}: it belongs to another model; start again without "
             "--resume"
         ) from None
     framework = trainer.subject.framework
@@ -87,7 +87,7 @@ def read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         ) from error
     if notes.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is no checkpoint of `gradcheck train`; name another file, or start without "
+            f"{path} is not a checkpoint of `gradcheck train`; name another file, or start without "
             "--resume"
         )
     return tensors, notes

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gradcheck.engine import run_check
+from gradcheck.engine import entry_of, run_check
 from gradcheck.names.registry import Registry
 from gradcheck.report.text import failure_text
 from gradcheck.yamlcases.case import Case
@@ -49,7 +49,8 @@ def examine(
         result = run_check(case, name, registry, seed=seed)
         if result.outcome == "failed":
             used = case.seed if seed is None else seed
-            verdict.failed.append(failure_text(case, name, result, seed=used, verbose=False))
+            entry = entry_of(case, name, seed=used).with_result(result)
+            verdict.failed.append(failure_text(entry))
         elif result.outcome == "passed":
             verdict.passed.append(name)
         tell(f"  {name:18} {result.outcome:8} {time.perf_counter() - begun:.1f} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gradcheck.frameworks.protocol import Generates, TellsSource, Tokenizes
 from gradcheck.probe.subject import Subject
 
 
@@ -12,16 +13,17 @@ def write_sample(
 ) -> str | None:
     """The prompt and `count` tokens after it; None where model or data cannot do that.
 
-    The model needs `generate(ids, count, temperature=..., seed=...)`, the dataset `encode(text)`
-    and `decode(ids)`. Without a prompt the first token of the text begins.
+    See `Generates` and `Tokenizes`. Without a prompt the text starts with its first token.
     """
-    model, dataset = subject.model, subject.dataset
-    able = all(
-        callable(getattr(thing, name, None))
-        for thing, name in ((model, "generate"), (dataset, "encode"), (dataset, "decode"))
-    )
-    if not able or count < 1:
+    model: Any = subject.model
+    dataset: Any = subject.dataset
+    if count < 1 or not isinstance(model, Generates) or not isinstance(dataset, Tokenizes):
         return None
-    begin: Any = dataset.encode(prompt) if prompt else dataset[0][0][:1]
+    begin = dataset.encode(prompt) if prompt else subject.dataset[0][0][:1]
     ids = model.generate(begin, count, temperature=temperature, seed=subject.seed)
     return str(dataset.decode(ids))
+
+
+def source_of(dataset: Any) -> str:
+    """Where the samples come from; '' where the dataset does not say."""
+    return str(dataset.source) if isinstance(dataset, TellsSource) else ""

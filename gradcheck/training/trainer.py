@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, ClipsGradients
+from gradcheck.frameworks.protocol import Array, ClipsGradients, HasValidation
 from gradcheck.memory import keep_freed_memory
 from gradcheck.probe.batches import Loader
 from gradcheck.probe.subject import Subject, SubjectError
@@ -169,5 +169,5 @@ def step_seed(seed: int, step: int) -> int:
 
 def held_out(subject: Subject) -> Any:
     """The dataset's own validation part, or None."""
-    make = getattr(subject.dataset, "validation", None)
-    return make() if callable(make) else None
+    dataset = subject.dataset
+    return dataset.validation() if isinstance(dataset, HasValidation) else None

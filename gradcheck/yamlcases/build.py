@@ -11,9 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from gradcheck.yamlcases import paths as casepaths
-from gradcheck.yamlcases.case import Case, CaseKeys, Place
+from gradcheck.yamlcases.case import Case, CaseKeys, Place, WrittenCase
 from gradcheck.yamlcases.names import Names
 from gradcheck.yamlcases.parametrize import Variant, apply, variants
+from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.schema import (
     ALL_CHECKS,
     CASE_KEYS,
@@ -26,14 +27,17 @@ from gradcheck.yamlcases.schema import (
     with_defaults,
 )
 from gradcheck.yamlcases.values import find
-from gradcheck.yamlcases.wording import Location, sentence, telling, unknown_key
+from gradcheck.yamlcases.wording import problems_of, unknown_key
 
 _HIDDEN = ("name", "place")
-"""Fields of a `Case` that are no keys of YAML."""
+"""Fields of a `Case` that are not keys of YAML."""
+
+MAY_BE_MISSING = [(key,) for key in (*NAMED, "args", "inputs")]
+"""Where something may be missing because it could not be read, or because it comes later."""
 
 
 class Sink(Protocol):
-    """Where errors go."""
+    """Takes the errors of a file."""
 
     file: str
 
@@ -44,7 +48,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a case stands: the nodes of its name and its keys, and its lines as written."""
+    """Where a case is written: the nodes of its name and keys, and its lines."""
 
     key: yaml.Node
     node: yaml.Node
@@ -72,64 +76,43 @@ class CaseBuilder:
         self._registered = [e.name for e in names.registry.entries("check")]
 
     def look_at_defaults(self) -> None:
-        """Report the keys of `defaults` that no case can have, and values of a wrong type."""
+        """Report what no case can take from `defaults`; what is missing there, cases may add."""
         node = self.defaults_node
         if node is None:
             return
-        given = {
-            k: v
-            for k, v in self.all_defaults.items()
-            if v is not None or k not in CaseKeys.model_fields
-        }
-        if given.get("checks") == ALL_CHECKS:
-            del given["checks"]
-        for key in ("name", "place", "parametrize"):
-            if key in given:
-                at, value, _ = find(node, (key,))
-                self.errors.add(at or value, unknown_key(key, CaseKeys.model_fields))
-                del given[key]
-                self.defaults.pop(key, None)
-        try:
-            CaseKeys.model_validate(given)
-        except ValidationError as error:
-            for found in telling(error.errors(include_url=False)):
-                loc = tuple(found["loc"])
-                spoilt = given.pop(str(loc[0]), None) is not None
-                if found["type"] == "missing" and loc[0] in NAMED and len(loc) == 2:
-                    continue  # `defaults: {data: {batch: 8}}`: the cases name it
-                if self.errors.full:
-                    self.errors.add(node, "more")
-                    return
-                extra = found["type"] == "extra_forbidden"
-                key_node, value, _ = find(node, loc)
-                self.errors.add(
-                    key_node if extra and key_node is not None else value,
-                    sentence(found, CaseKeys),
-                )
-                if extra and len(loc) == 1 and spoilt:  # said once; it is no fault of the cases
-                    self.defaults.pop(str(loc[0]), None)
-        self._names_in_defaults(given, node)
-
-    def _names_in_defaults(self, given: Mapping[str, Any], node: yaml.Node) -> None:
-        """Report the names that no framework has, and wrong options of checks."""
-        registry = self.names.registry
-        case = Case.model_validate({**given, "name": "defaults"})
-        if "checks" in given and not case.checks:
-            self.errors.add(find(node, ("checks",))[1], NO_CHECK)
-        for path, is_key, message in self.names.problems(case):
+        where = _Finder(Origin(node, node, ""), None, None)
+        keys = {k: v for k, v in self.all_defaults.items() if v is not None or k not in CASE_KEYS}
+        if keys.get("checks") == ALL_CHECKS:
+            del keys["checks"]
+        for key in NAMED:
+            if isinstance(keys.get(key), dict):  # `data: {batch: 8}`: the cases name it
+                keys[key] = {"name": "", **keys[key]}
+        case, problems = self._read(keys, "defaults", Place(), CaseKeys)
+        for problem in problems:
+            self._add(where(problem), problem.sentence)
+            if problem.of_key and len(problem.path) == 1:  # said once; no fault of the cases
+                self.defaults.pop(str(problem.path[0]), None)
+        if case is None:
+            return
+        if "checks" in keys and not case.checks and not problems:
+            self._add(where(Problem(("checks",), NO_CHECK)), NO_CHECK)
+        for problem in self.names.problems(case):
             if self.errors.full:
                 return
-            at = path[0] if path else ""
-            kind = "dataset" if at == "data" else str(at)
-            if len(path) == 1 and at in (*NAMED, "args", "inputs"):
-                continue  # an argument that the cases may give
-            if at in (*NAMED, "op", "model", "step") and path[-1] in (at, "name"):
-                thing = getattr(case, str(at))
-                if getattr(thing, "name", thing) in registry.names(kind):
-                    continue  # of another framework, which the cases may name
-            key_node, value, found = find(node, path)
-            if found:
-                self.errors.add((key_node if is_key else None) or value, message)
+            if where.written(problem.path) and not self._left_to_cases(problem.path, case):
+                self._add(where(problem), problem.sentence)
+
+    def _left_to_cases(self, path: Location, case: Case) -> bool:
+        """Whether cases may put this right: they give an argument that is missing, or are of
+        another framework, which has the name."""
+        if path in MAY_BE_MISSING:
+            return True
+        key = str(path[0])
+        if key not in (*NAMED, "op", "model", "step") or path[-1] not in (key, "name"):
+            return False
+        thing = getattr(case, key)
+        kind = "dataset" if key == "data" else key
+        return getattr(thing, "name", thing) in self.names.registry.names(kind)
 
     def build(
         self, name: str, written: dict[str, Any], origin: Origin, *, broken: bool = False
@@ -144,9 +127,7 @@ class CaseBuilder:
             case = self._one(name, written, origin, None)
             return [] if case is None else [case]
         made, problems = variants(asked)
-        for path, message in problems:
-            key, value, _ = find(origin.node, ("parametrize", *path))
-            self.errors.add(key or value, message, name)
+        self._add_parametrized(problems, name, origin)
         plain = {k: v for k, v in written.items() if k != "parametrize"}
         cases = []
         for variant in made:
@@ -157,13 +138,16 @@ class CaseBuilder:
                 self.errors.add(key or value, message, name)
                 break
             varied, problems = apply(plain, variant)
-            for path, message in problems:
-                key, value, _ = find(origin.node, ("parametrize", *path))
-                self.errors.add(key or value, message, name)
+            self._add_parametrized(problems, name, origin)
             case = None if problems else self._one(name + variant.suffix, varied, origin, variant)
             if case is not None:
                 cases.append(case)
         return cases
+
+    def _add_parametrized(self, problems: list[Problem], name: str, origin: Origin) -> None:
+        for problem in problems:
+            key, value, _ = find(origin.node, ("parametrize", *problem.path))
+            self._add(key or value, problem.sentence, name)
 
     def _one(
         self, name: str, written: Mapping[str, Any], origin: Origin, variant: Variant | None
@@ -175,75 +159,66 @@ class CaseBuilder:
         every = keys.get("checks") == ALL_CHECKS
         if every:
             del keys["checks"]
-        hidden = [key for key in _HIDDEN if key in keys]
-        for key in hidden:
-            del keys[key]
-            self._add(where((key,), True), unknown_key(key, CASE_KEYS), name)
         place = Place.model_construct(
             file=self.errors.file, line=origin.key.start_mark.line + 1, text=origin.text
         )
-        try:
-            case = Case.model_validate({**keys, "name": name, "place": place})
-        except ValidationError as error:
-            self._report(error, keys, name, where)
+        case, unread = self._read(keys, name, place, WrittenCase)
+        for problem in unread:
+            self._add(where(problem), problem.sentence, name)
+        if case is None:
             return None
-        case = self._with_checks(case, every)
-        good = not hidden
-        for path, is_key, message in self._problems(case):
+        good = not unread
+        if good:
+            case = self._with_checks(case, every)
+        for problem in self._problems(case) if good else self._problems_of_some(case):
             good = False
             if self.errors.full:  # each takes time to word and to place, and nobody reads it
-                self._add(origin.key, message, name)
+                self._add(origin.key, problem.sentence, name)
                 break
-            if path or not self._broken:
-                self._add(where(path, is_key), message, name)
+            if problem.path or not self._broken:
+                self._add(where(problem), problem.sentence, name)
         return casepaths.with_whole_paths(case, self.folder) if good else None
 
-    def _problems(self, case: Case) -> Iterator[tuple[Location, bool, str]]:
+    def _read(
+        self, keys: Mapping[str, Any], name: str, place: Place, model: type[CaseKeys]
+    ) -> tuple[Case | None, list[Problem]]:
+        """The case that `keys` make, without those that cannot be read, and what is wrong with
+        these. None if that does not make a case, or if nobody reads the sentences any more.
+
+        model: whose keys a sentence lists.
+        """
+        rest = {k: v for k, v in keys.items() if k not in _HIDDEN}
+        known = model.model_fields
+        problems = [Problem((k,), unknown_key(k, known), True) for k in _HIDDEN if k in keys]
+        try:
+            return Case.model_validate({**rest, "name": name, "place": place}), problems
+        except ValidationError as error:
+            if self.errors.full:
+                return None, [Problem((), "more")]
+            problems += problems_of(error, model)
+        for problem in problems:
+            _leave_out(rest, problem.path)
+        try:
+            return Case.model_validate({**rest, "name": name, "place": place}), problems
+        except ValidationError:
+            return None, problems
+
+    def _problems(self, case: Case) -> Iterator[Problem]:
         """What is wrong with a case whose keys have the right types."""
-        for path, message in rules(case):
-            yield path, False, message
+        yield from rules(case)
         yield from self._names(case)
-        for path, message in rules_of_checks(case):
-            yield path, False, message
+        yield from rules_of_checks(case)
         yield from casepaths.problems(case, self.folder)
         if not case.checks and "checks" not in case.model_fields_set:
-            yield (), False, "no registered check applies to this case; name `checks`"
+            yield Problem((), "no registered check applies to this case; name `checks`")
 
-    def _names(self, case: Case) -> Iterable[tuple[Location, bool, str]]:
+    def _problems_of_some(self, case: Case) -> Iterator[Problem]:
+        """The same where some keys could not be read, which are not missing."""
+        return (p for p in self._names(case) if p.path not in MAY_BE_MISSING)
+
+    def _names(self, case: Case) -> Iterator[Problem]:
         self.names.brief = self.errors.full
         return self.names.problems(case)
-
-    def _report(
-        self, error: ValidationError, keys: dict[str, Any], name: str, where: _Finder
-    ) -> None:
-        """The errors of pydantic, and what else is wrong with the keys that it accepts."""
-        if self.errors.full:
-            self._add(where.origin.key, "more", name)
-            return
-        rest = dict(keys)
-        for found in telling(error.errors(include_url=False)):
-            loc = tuple(found["loc"])
-            _leave_out(rest, loc)
-            if self.errors.full:
-                self._add(where.origin.key, "more", name)
-                return
-            message = sentence(found, Case)
-            if found["type"] == "missing":
-                self._add(where(loc[:-1], True), message, name)
-                continue
-            if found["type"] == "extra_forbidden" and len(loc) == 1:
-                message = unknown_key(str(loc[0]), CASE_KEYS)
-            self._add(where(loc, found["type"] == "extra_forbidden"), message, name)
-        try:
-            case = Case.model_validate({**rest, "name": name})
-        except ValidationError:
-            return
-        for path, is_key, message in self._names(case):
-            if self.errors.full:
-                return
-            # A key that could not be read is not missing.
-            if path not in (("args",), ("inputs",), ("data",), ("loss",), ("optimizer",)):
-                self._add(where(path, is_key), message, name)
 
     def _with_checks(self, case: Case, every: bool) -> Case:
         """The case with the checks that run when it names none, or `all`."""
@@ -266,7 +241,7 @@ class CaseBuilder:
         except Exception:  # the fault of a plugin's check shows when it runs, not here
             return True
 
-    def _add(self, at: yaml.Node, message: str, name: str) -> None:
+    def _add(self, at: yaml.Node, message: str, name: str | None = None) -> None:
         self.errors.add(at, message, name)
 
 
@@ -289,8 +264,9 @@ class _Finder:
     variant: Variant | None
     defaults: yaml.Node | None
 
-    def __call__(self, path: Location, is_key: bool) -> yaml.Node:
-        """The node of the value at `path`, or of its key."""
+    def __call__(self, problem: Problem) -> yaml.Node:
+        """The node of the value that a problem is about, or of its key."""
+        path, is_key = problem.path, problem.of_key
         if not path:
             return self.origin.key
         for above, _, at in self.variant.values if self.variant else ():
@@ -305,3 +281,7 @@ class _Finder:
         if not found:
             return self.origin.key
         return key if is_key and key is not None else value
+
+    def written(self, path: Location) -> bool:
+        """Whether `path` is in the YAML, and not a value that nobody gave."""
+        return find(self.origin.node, path)[2] == len(path)

@@ -8,11 +8,12 @@ needs more than one key (exactly one of `op` and `model`) or the registry is in 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-Scalar = bool | int | float | str | None
+from gradcheck.yamlcases.written import Numbers, OneOrMany, Shorthand, Written, given
 
 _PART = r"(<|<=|>|>=|==|!=)3(\.[0-9]+){1,2}"
 PYTHON_SPEC = rf"^{_PART}(, *{_PART})*$"
@@ -26,6 +27,21 @@ class Closed(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, regex_engine="python-re"
     )
+
+
+def _shape_or_values(schema: dict[str, Any]) -> None:
+    """An input has a shape or values; beside values nothing chooses numbers."""
+    beside = ("shape", "low", "high", "scale")
+    schema["if"] = given("values")
+    schema["then"] = {"not": {"anyOf": [{"required": [k]} for k in beside]}}
+    schema["else"] = given("shape")
+
+
+def _a_condition(schema: dict[str, Any]) -> None:
+    """A `skip_if` has at least one condition; an empty list is not one."""
+    schema["anyOf"] = [given(key) for key in ("platform", "python", "missing")]
+    for key in ("platform", "missing"):
+        del schema["properties"][key]["default"]
 
 
 def as_named(value: Any) -> Any:
@@ -43,11 +59,6 @@ def few_axes(value: Any) -> Any:
     if isinstance(value, (list, tuple)) and len(value) > MAX_AXES:
         raise ValueError(f"a shape has at most {MAX_AXES} axes, and this one has {len(value):,}")
     return value
-
-
-def as_many(value: Any) -> Any:
-    """One thing stands for a list of one."""
-    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def as_checks(value: Any) -> Any:
@@ -70,6 +81,7 @@ def as_skip(value: Any) -> Any:
 
 # YAML has lists only: a list is taken for a tuple, its items stay strict.
 Many = Field(strict=False)
+Some = Field(min_length=1)
 Dimension = Annotated[int, Field(ge=0, le=2**24)]
 Shape = Annotated[tuple[Dimension, ...], Many, Field(max_length=MAX_AXES)]
 Word = Annotated[str, Field(pattern=WORD)]
@@ -84,10 +96,12 @@ class InputSpec(Closed):
     dtype int draws integers from low (0) to high - 1; bool draws both values.
     """
 
+    model_config = ConfigDict(json_schema_extra=_shape_or_values)
+
     shape: Annotated[Shape | None, BeforeValidator(few_axes)] = Field(
         default=None, description="Sizes of the axes, `[]` for a single number."
     )
-    values: Any = Field(
+    values: Annotated[Any, Written(Numbers | None)] = Field(
         default=None,
         description="The values themselves, a number or nested lists, instead of `shape`.",
     )
@@ -111,6 +125,19 @@ class InputSpec(Closed):
     )
 
 
+Input = Annotated[InputSpec, Shorthand(as_input, Shape)]
+Inputs = dict[str, Input]
+"""Inputs of an op by name."""
+
+
+@runtime_checkable
+class DeclaresInputs(Protocol):
+    """Capability of a check's options: they declare more inputs of the op of the case."""
+
+    def declared(self) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, InputSpec]]]:
+        """(path in the options, inputs by name) of each set."""
+
+
 class Named(Closed):
     """A registered thing and its arguments: `adam`, or `{name: adam, lr: 0.01}`."""
 
@@ -130,10 +157,13 @@ class DataSpec(Named):
     shuffle: bool = Field(default=True, description="Whether the order changes with every epoch.")
 
 
+ScheduleName = Literal["constant", "linear", "cosine"]
+
+
 class ScheduleSpec(Closed):
     """How the learning rate changes: a line up from 0 over `warmup` steps, then as `name` says."""
 
-    name: Literal["constant", "linear", "cosine"] = Field(
+    name: ScheduleName = Field(
         default="constant",
         description="What follows the warm-up: nothing, a line down, half a cosine.",
     )
@@ -161,7 +191,7 @@ class TrainSpec(Closed):
         gt=0,
         description="Largest norm of all gradients together; larger ones are scaled.",
     )
-    schedule: Annotated[ScheduleSpec, BeforeValidator(as_named)] = Field(
+    schedule: Annotated[ScheduleSpec, Shorthand(as_named, ScheduleName)] = Field(
         default=ScheduleSpec(), description="How the learning rate changes: a name, or a mapping."
     )
     sample: int = Field(
@@ -180,24 +210,25 @@ class Xfail(Closed):
 class SkipIf(Closed):
     """A condition, as data: the case is skipped where every key that is given holds."""
 
-    platform: Annotated[tuple[Platform, ...], Many, BeforeValidator(as_many)] = Field(
-        default=(), min_length=1, description="One or several of the values of `sys.platform`."
+    model_config = ConfigDict(json_schema_extra=_a_condition)
+
+    platform: Annotated[tuple[Platform, ...], Many, Some, OneOrMany()] = Field(
+        default=(), description="One or several of the values of `sys.platform`."
     )
     python: str | None = Field(
         default=None,
         pattern=PYTHON_SPEC,
         description="Versions of Python, such as `<3.11` or `>=3.10, <3.12`.",
     )
-    missing: Annotated[tuple[Word, ...], Many, BeforeValidator(as_many)] = Field(
+    missing: Annotated[tuple[Word, ...], Many, Some, OneOrMany()] = Field(
         default=(),
-        min_length=1,
         description="Import names: the case is skipped when one of them is not installed.",
     )
     reason: str = Field(default="", description="What the report says.")
 
 
 class Place(Closed):
-    """Where the case stands: file as the user wrote it, line of its name, and its YAML lines."""
+    """Where the case is: its file as the user wrote it, the line of its name, its YAML lines."""
 
     file: str = "<case>"
     line: int = 0
@@ -205,7 +236,7 @@ class Place(Closed):
 
 
 class CaseKeys(Closed):
-    """The keys that a case may have in YAML, in the order of the reference."""
+    """The keys that say what is checked, and how."""
 
     description: str = Field(default="", description="What the case shows, for people.")
     framework: str = Field(
@@ -218,18 +249,18 @@ class CaseKeys(Closed):
     args: dict[str, Any] = Field(
         default={}, description="Arguments of the op or of the model's factory."
     )
-    inputs: dict[str, Annotated[InputSpec, BeforeValidator(as_input)]] = Field(
+    inputs: Inputs = Field(
         default={},
         description="Inputs of an op by name: a shape such as `[2, 5]`, or an input mapping.",
     )
-    data: Annotated[DataSpec | None, BeforeValidator(as_named)] = Field(
+    data: Annotated[DataSpec | None, Shorthand(as_named, str)] = Field(
         default=None, description="The dataset of a model: its name, or a mapping."
     )
-    loss: Annotated[Named | None, BeforeValidator(as_named)] = Field(
+    loss: Annotated[Named | None, Shorthand(as_named, str)] = Field(
         default=None,
         description="The loss of a model: its name, or a mapping of name and arguments.",
     )
-    optimizer: Annotated[Named | None, BeforeValidator(as_named)] = Field(
+    optimizer: Annotated[Named | None, Shorthand(as_named, str)] = Field(
         default=None, description="The optimizer: its name, or a mapping of name and arguments."
     )
     step: str | None = Field(
@@ -253,16 +284,16 @@ class CaseKeys(Closed):
     checks: Annotated[dict[str, dict[str, Any]], BeforeValidator(as_checks)] = Field(
         default={}, description="Checks to run: names with options, a list of names, or `all`."
     )
-    marks: Annotated[tuple[Word, ...], Many, BeforeValidator(as_many)] = Field(
+    marks: Annotated[tuple[Word, ...], Many, OneOrMany()] = Field(
         default=(), description="Pytest marks, for `-m`."
     )
-    skip: Annotated[Sentence | None, BeforeValidator(as_skip)] = Field(
+    skip: Annotated[Sentence | None, Shorthand(as_skip, bool)] = Field(
         default=None, description="The reason why the case is not run, or `true`."
     )
-    skip_if: Annotated[tuple[SkipIf, ...], Many, BeforeValidator(as_many)] = Field(
+    skip_if: Annotated[tuple[SkipIf, ...], Many, OneOrMany()] = Field(
         default=(), description="One or several conditions under which the case is not run."
     )
-    xfail: Annotated[tuple[Xfail, ...], Many, BeforeValidator(as_many)] = Field(
+    xfail: Annotated[tuple[Xfail, ...], Many, OneOrMany()] = Field(
         default=(),
         description="One or several checks that must fail, and with which finding (strict).",
     )
@@ -271,6 +302,36 @@ class CaseKeys(Closed):
     )
     timeout: float | None = Field(
         default=None, gt=0, description="Seconds after which a check of the case fails."
+    )
+
+
+def _parameters() -> dict[str, Any]:
+    """The JSON Schema of `parametrize`."""
+    keys = "|".join(CaseKeys.model_fields)
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": rf"^({keys})(\.[^.]+)*$"},
+        "additionalProperties": {
+            "anyOf": [
+                {"type": "array", "minItems": 1},
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "propertyNames": {"pattern": "^[A-Za-z0-9_.-]+$"},
+                },
+            ]
+        },
+    }
+
+
+class WrittenCase(CaseKeys):
+    """The keys that a case may have in YAML, in the order of the reference."""
+
+    parametrize: Annotated[Any, WithJsonSchema(_parameters())] = Field(
+        default=None,
+        description="One case for every combination of values: a path in the case, such as "
+        "`args.width`, with a list of values or a mapping of names to values.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Telling a file of cases from any other YAML file by a look at its first bytes, without yaml."""
+"""Tells case files from other YAML files by their first bytes, without parsing YAML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIGNS = ("schema", "cases")
 CASE_KEY = re.compile(
     rb"""^[ ]+["']?(op|model|inputs|checks)["']?[ ]*:|\{[ ]*(op|model)[ ]*:""", re.MULTILINE
 )
-"""Of a file whose cases stand at the top, without `schema` and `cases`."""
+"""In a file that has its cases at the top level, without `schema` and `cases`."""
 
 
 def is_yaml(path: Path) -> bool:

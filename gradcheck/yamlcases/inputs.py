@@ -7,11 +7,36 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.yamlcases.case import InputSpec
+from gradcheck.yamlcases.case import Inputs, InputSpec
+from gradcheck.yamlcases.problem import Problem
+from gradcheck.yamlcases.wording import problems_of
 
 MAX_ELEMENTS = 2**24
+
+
+def input_specs(inputs: Any) -> dict[str, InputSpec]:
+    """Inputs as a plugin declares them, written as in a case: name -> shape, or an `InputSpec`.
+
+    Raises ValueError with a clause that says what is wrong.
+    """
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise ValueError("inputs must be a dict of name -> shape, such as {'x': [2, 3]}")
+    try:
+        specs = _READER.validate_python(dict(inputs))
+    except ValidationError as error:
+        first = next(problems_of(error, Inputs, ("inputs",)))
+        raise ValueError(first.sentence) from None
+    for name, spec in specs.items():
+        found = problem(spec)
+        if found is not None:
+            raise ValueError(f"input {name!r}: {found.sentence}")
+    return specs
+
+
+_READER: TypeAdapter[dict[str, InputSpec]] = TypeAdapter(Inputs)
 
 
 def draw_inputs(specs: Mapping[str, InputSpec], rng: np.random.Generator) -> dict[str, Array]:
@@ -49,43 +74,46 @@ def int_range(spec: InputSpec) -> tuple[int, int]:
     return low, max(2, low + 2) if spec.high is None else int(spec.high)
 
 
-def problem(spec: InputSpec) -> tuple[str, str] | None:
-    """What pydantic cannot see in one key: (the key it is about, a sentence), or None."""
+def problem(spec: InputSpec) -> Problem | None:
+    """What is wrong between the keys of an input, which pydantic reads one by one."""
     if spec.values is None:
         return _problem_of_shape(spec)
     for key in ("shape", "low", "high", "scale"):
         if key in spec.model_fields_set:
-            return key, f"{key} has no meaning beside `values`; leave it out"
+            return Problem((key,), f"{key} has no meaning beside `values`; leave it out")
     shape = nested_shape(spec.values)
     if shape is None:
-        return "values", "values must be a number or nested lists of numbers, all of equal length"
+        said = "values must be a number or nested lists of numbers, all of equal length"
+        return Problem(("values",), said)
     if math.prod(shape) > MAX_ELEMENTS or len(shape) > 8:
-        return "values", "values are too many; declare a `shape`"
+        return Problem(("values",), "there are too many values; declare a `shape`")
     return _problem_of_kind(spec)
 
 
-def _problem_of_shape(spec: InputSpec) -> tuple[str, str] | None:
+def _problem_of_shape(spec: InputSpec) -> Problem | None:
     if spec.shape is None:
-        return "", "an input has a `shape`, such as [2, 5], or `values`; add one of them"
+        return Problem((), "an input has a `shape`, such as [2, 5], or `values`; add one of them")
     if math.prod(spec.shape) > MAX_ELEMENTS:
-        return "shape", f"a shape of more than {MAX_ELEMENTS:,} elements; make it smaller"
+        said = f"a shape of more than {MAX_ELEMENTS:,} elements; make it smaller"
+        return Problem(("shape",), said)
     if spec.dtype == "bool":
         for key in ("low", "high"):
             if getattr(spec, key) is not None:
-                return key, f"{key} has no meaning for dtype bool; leave it out"
+                return Problem((key,), f"{key} has no meaning for dtype bool; leave it out")
         return None
     if spec.dtype == "int":
         for key in ("low", "high"):
             value = getattr(spec, key)
             if value is not None and not (float(value).is_integer() and abs(value) < 2**53):
-                return key, f"{key} must be a whole number for dtype int"
+                return Problem((key,), f"{key} must be a whole number for dtype int")
     low, high = int_range(spec) if spec.dtype == "int" else float_range(spec)
     if (spec.low is not None or spec.high is not None) and not low < high:
-        return ("high" if spec.high is not None else "low"), "high must be greater than low"
+        key = "high" if spec.high is not None else "low"
+        return Problem((key,), "high must be greater than low")
     return None
 
 
-def _problem_of_kind(spec: InputSpec) -> tuple[str, str] | None:
+def _problem_of_kind(spec: InputSpec) -> Problem | None:
     """Whether the values are of the dtype."""
     kinds = set(_kinds(spec.values))
     allowed: dict[str, set[type]] = {"float": {int, float}, "int": {int}, "bool": {bool}}
@@ -96,7 +124,7 @@ def _problem_of_kind(spec: InputSpec) -> tuple[str, str] | None:
     has = " and ".join(sorted(names[k] for k in kinds))
     fitting = "bool" if kinds == {bool} else "float" if float in kinds else "int"
     hint = "do not mix them" if bool in kinds and len(kinds) > 1 else f"add `dtype: {fitting}`"
-    return "values", f"values are {has}, but the dtype is {spec.dtype}; {hint}"
+    return Problem(("values",), f"values are {has}, but the dtype is {spec.dtype}; {hint}")
 
 
 def _kinds(values: Any) -> list[type]:

@@ -51,7 +51,7 @@ class Errors:
         self.file = file
         self._found: dict[tuple[int, int, str], CaseError] = {}
         self._unreadable: set[tuple[int, int]] = set()
-        """Where a value could not be read: what follows from that is not said."""
+        """Where a value could not be read: errors that follow from that are left out."""
         self._more = False
 
     @property
@@ -79,7 +79,7 @@ class Errors:
                     self.file,
                     last.line,
                     last.column,
-                    "there are more errors in this file; fix those above first",
+                    "this file has more errors; fix those above first",
                 )
             )
         return tuple(found)
@@ -125,7 +125,7 @@ def relative(path: Path, root: Path) -> str:
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """Without the garbage collector, which takes half of the time while many objects are made."""
+    """Pause the garbage collector, which takes half of the time while many objects are made."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -171,7 +171,7 @@ def _top_level(whole: dict[str, Any], root: yaml.Node, errors: Errors) -> bool:
         if key not in TOP_KEYS and not FREE_KEY.fullmatch(key):
             at, value, _ = find(root, (key,))
             if isinstance(whole[key], dict) and ("op" in whole[key] or "model" in whole[key]):
-                errors.add(at or value, f"{clip(key)} is a case; put it below the key `cases`")
+                errors.add(at or value, f"{clip(key)} is a case; move it under the key `cases`")
                 continue
             hint = did_you_mean(key, TOP_KEYS, "did you mean {}?", "")
             message = unknown_key(key, (*TOP_KEYS, "x-..."))
@@ -184,7 +184,7 @@ def _top_level(whole: dict[str, Any], root: yaml.Node, errors: Errors) -> bool:
         newer = type(version) is int and version > VERSION
         errors.add(
             node,
-            f"the file is written for schema {clip(version)}, and this gradcheck reads schema "
+            f"the file is written for schema {clip(version)}, but this gradcheck reads schema "
             f"{VERSION}; " + ("update pytest-gradcheck" if newer else f"write `schema: {VERSION}`"),
         )
         return False
@@ -203,7 +203,7 @@ def _top_level(whole: dict[str, Any], root: yaml.Node, errors: Errors) -> bool:
     elif not isinstance(cases, dict) and cases is not None:
         errors.add(node, f"cases must be a mapping of names to cases, not {clip(cases)}")
     elif not cases:
-        errors.add(key_node or node, f"no case stands below `cases`; write {_EXAMPLE}")
+        errors.add(key_node or node, f"`cases` is empty; add one, for example {_EXAMPLE}")
     return isinstance(cases, dict) and bool(cases)
 
 
@@ -226,7 +226,7 @@ def _cases(
     made: list[Case] = []
     taken: dict[str, int] = {}
     for name, keys in written.items():
-        if name not in pairs:  # it comes through '<<'
+        if name not in pairs:  # it comes from a merge
             found_key, found_value, _ = find(node, (name,))
             pairs[name] = (found_key or found_value, found_value)
         key_node, value_node = pairs[name]
@@ -242,7 +242,7 @@ def _cases(
             errors.add(
                 value_node if keys is not None else key_node,
                 f"case {clip(name)} must be a mapping, not {clip(keys)}; "
-                "write {op: tanh, inputs: {x: [2, 5]}} or the like",
+                "write for example {op: tanh, inputs: {x: [2, 5]}}",
                 name,
             )
             continue
@@ -256,7 +256,7 @@ def _cases(
                 errors.add(
                     key_node,
                     f"parametrize makes the id {clip(case.name)}, which line {taken[case.name]} "
-                    "has already; give one of the cases another name",
+                    "already has; rename one of the cases",
                     name,
                 )
                 continue
@@ -272,7 +272,7 @@ def lines_of(key: yaml.Node, value: yaml.Node, lines: list[str]) -> str:
     """The YAML lines of a case, as written, without the blank lines and comments after it."""
     first, last = key.start_mark.line, min(value.end_mark.line, len(lines) - 1)
     indent = key.start_mark.column
-    if value.start_mark.line < first:  # an alias: its lines stand elsewhere
+    if value.start_mark.line < first:  # an alias: its lines are elsewhere
         last = first
     last = min(last, first + SHOWN_LINES)
     if isinstance(value, yaml.CollectionNode) and not value.flow_style:

@@ -10,12 +10,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from gradcheck.names.registry import Entry, Registry, UnknownName
-from gradcheck.yamlcases.case import Case
+from gradcheck.phrases import one_line
+from gradcheck.yamlcases import inputs
+from gradcheck.yamlcases.case import Case, DeclaresInputs, InputSpec
+from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.values import clip
-from gradcheck.yamlcases.wording import Location, did_you_mean, sentence, telling
+from gradcheck.yamlcases.wording import did_you_mean, dotted, problems_of
 
-HANDED = {"model": 0, "op": 0, "loss": 2, "optimizer": 1, "dataset": 0}
-"""How many arguments gradcheck itself hands over, before those of the case."""
+PASSED = {"model": 0, "op": 0, "loss": 2, "optimizer": 1, "dataset": 0}
+"""How many arguments gradcheck itself passes, before those of the case."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Takes:
     """What a registered thing can be called with by name.
 
     known: parameter -> default (`inspect.Parameter.empty` for none), without those that gradcheck
-    hands over. more: it takes any keyword (`**kwargs`). many: it takes any number of inputs.
+    passes itself. more: it takes any keyword (`**kwargs`). many: it takes any number of inputs.
     """
 
     known: Mapping[str, Any]
@@ -45,12 +48,12 @@ def takes(entry: Entry) -> Takes:
     except (TypeError, ValueError):
         return ANYTHING
     kinds = [p.kind for p in parameters]
-    handed = HANDED[entry.kind]
+    passed = PASSED[entry.kind]
     named = [
         p
         for i, p in enumerate(parameters)
         if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        and not (i < handed and p.kind is p.POSITIONAL_OR_KEYWORD)
+        and not (i < passed and p.kind is p.POSITIONAL_OR_KEYWORD)
     ]
     return Takes(
         {p.name: p.default for p in named},
@@ -60,7 +63,7 @@ def takes(entry: Entry) -> Takes:
 
 
 class Names:
-    """Looks the names of many cases up in one registry, each name once.
+    """Looks up the names of many cases in one registry, each name once.
 
     brief: leave out 'did you mean', which takes time, once nobody reads the sentences any more.
     """
@@ -99,65 +102,52 @@ class Names:
             known = self._takes[key] = takes(entry)
         return known
 
-    # --- problems: (the key it is about, whether the key itself is wrong, a sentence) --------
-
-    def problems(self, case: Case) -> Iterator[tuple[Location, bool, str]]:
+    def problems(self, case: Case) -> Iterator[Problem]:
         """Everything in `case` that the registry does not know."""
         framework = self.find("framework", case.framework, case.framework)
         if isinstance(framework, str):
-            yield ("framework",), False, framework
+            yield Problem(("framework",), framework)
             yield from self._problems_of_checks(case)
             return
         if case.op is not None and case.model is None:
             yield from self._problems_of_op(case)
         if case.model is not None and case.op is None:
-            entry = self.find("model", case.model, case.framework)
-            if isinstance(entry, str):
-                yield ("model",), False, entry
-            else:
-                yield from self._arguments(entry, case.args, ("args",))
+            yield from self._problems_of(case, "model", case.model, case.args, "model", "args")
         for key, kind in (("data", "dataset"), ("loss", "loss"), ("optimizer", "optimizer")):
             spec = getattr(case, key)
-            if spec is None:
-                continue
-            entry = self.find(kind, spec.name, case.framework)
-            if isinstance(entry, str):
-                yield (key, "name"), False, entry
-            else:
-                yield from self._arguments(entry, spec.__pydantic_extra__ or {}, (key,))
+            if spec is not None:
+                yield from self._problems_of(case, kind, spec.name, spec.args, key, key)
         if case.step is not None:
             entry = self.find("step", case.step, case.framework)
             if isinstance(entry, str):
-                yield ("step",), False, entry
+                yield Problem(("step",), entry)
         yield from self._problems_of_checks(case)
 
-    def _arguments(
-        self, entry: Entry, args: Mapping[str, Any], at: Location
-    ) -> Iterator[tuple[Location, bool, str]]:
+    def _problems_of(
+        self, case: Case, kind: str, name: str, args: Mapping[str, Any], key: str, args_key: str
+    ) -> Iterator[Problem]:
+        """A registered thing, named at `key`, and its arguments, which are below `args_key`."""
+        entry = self.find(kind, name, case.framework)
+        if isinstance(entry, str):
+            yield Problem((key,) if key != args_key else (key, "name"), entry)
+            return
         taken = self.takes(entry)
+        thing = f"{kind} {entry.name}"
         if not taken.more:
-            for name in args:
-                if name not in taken.known:
-                    yield (
-                        (*at, name),
-                        True,
-                        f"{entry.kind} {entry.name} takes no argument {clip(name)}; "
-                        + _hint(name, taken.known),
-                    )
+            for given in args:
+                if given not in taken.known:
+                    said = f"{thing} takes no argument {clip(given)}; {_hint(given, taken.known)}"
+                    yield Problem((args_key, given), said, True)
         missing = [n for n in taken.required if n not in args]
         if missing:
-            yield (
-                at,
-                True,
-                f"{entry.kind} {entry.name} needs the argument {', '.join(map(repr, missing))}; "
-                f"add it to `{at[0]}`",
-            )
+            said = f"{thing} needs the argument {', '.join(map(repr, missing))}; "
+            yield Problem((args_key,), f"{said}add it to `{args_key}`", True)
 
-    def _problems_of_op(self, case: Case) -> Iterator[tuple[Location, bool, str]]:
+    def _problems_of_op(self, case: Case) -> Iterator[Problem]:
         assert case.op is not None
         entry = self.find("op", case.op, case.framework)
         if isinstance(entry, str):
-            yield ("op",), False, entry
+            yield Problem(("op",), entry)
             return
         taken = self.takes(entry)
         if taken.more or taken.many:
@@ -167,46 +157,65 @@ class Names:
         by_name = any(name in known for name in case.inputs)
         for name in case.inputs:
             if by_name and name not in known:
-                yield (
-                    ("inputs", name),
-                    True,
-                    f"op {entry.name} has no input {clip(name)}; " + _hint(name, known),
-                )
-        given = [*case.inputs, *case.args] if by_name else list(case.args)
+                said = f"op {entry.name} has no input {clip(name)}; {_hint(name, known)}"
+                yield Problem(("inputs", name), said, True)
         for name in case.args:
             if name not in known:
-                yield (
-                    ("args", name),
-                    True,
-                    f"op {entry.name} takes no argument {clip(name)}; " + _hint(name, known),
-                )
+                said = f"op {entry.name} takes no argument {clip(name)}; {_hint(name, known)}"
+                yield Problem(("args", name), said, True)
             elif name in case.inputs:
-                yield ("args", name), True, f"{name!r} is an input and an argument; remove one"
+                said = f"{name!r} is an input and an argument; remove one"
+                yield Problem(("args", name), said, True)
+        given = [*case.inputs, *case.args] if by_name else list(case.args)
         missing = [n for n in taken.required if n not in given]
         if not by_name:
             missing = missing[len(case.inputs) :]
         if missing and case.inputs:
-            yield (
-                ("inputs",),
-                True,
-                f"op {entry.name} needs {', '.join(map(repr, missing))}; add it to `inputs`, or to "
-                "`args` if it is no array",
-            )
+            said = f"op {entry.name} needs {', '.join(map(repr, missing))}; add it to `inputs`, or "
+            yield Problem(("inputs",), f"{said}to `args` if it is not an array", True)
         if not by_name and len(case.inputs) > len(known):
-            yield (
-                ("inputs",),
-                True,
-                f"op {entry.name} takes {len(known)} inputs ({', '.join(known)}), and the case "
-                f"has {len(case.inputs)}",
-            )
+            said = f"op {entry.name} takes {len(known)} inputs ({', '.join(known)}), and the case "
+            yield Problem(("inputs",), f"{said}has {len(case.inputs)}", True)
 
-    def _problems_of_checks(self, case: Case) -> Iterator[tuple[Location, bool, str]]:
+    def _problems_of_checks(self, case: Case) -> Iterator[Problem]:
         for name, options in case.checks.items():
             entry = self.find("check", name, case.framework)
             if isinstance(entry, str):
-                yield ("checks", name), True, entry
+                yield Problem(("checks", name), entry, True)
             elif options:
-                yield from _options(entry.value.Options, name, options)
+                above = ("checks", name)
+                read, problems = _options(entry.value.Options, options, above)
+                yield from problems
+                if isinstance(read, DeclaresInputs):
+                    for at, declared in read.declared():
+                        yield from self._declared(case, (*above, *at), declared)
+
+    def _declared(
+        self, case: Case, at: Location, declared: Mapping[str, InputSpec]
+    ) -> Iterator[Problem]:
+        """More inputs of the op of a case, declared by the options of a check."""
+        if case.op is None:
+            yield Problem(at, f"{dotted(at)} declares inputs of an op, and the case has none")
+            return
+        entry = self.find("op", case.op, case.framework)
+        known = None if isinstance(entry, str) else self._inputs_of(entry, case)
+        for name, spec in declared.items():
+            here = (*at, name)
+            if known is not None and name not in known:
+                said = f"op {case.op} has no input {clip(name)}; {_hint(name, known)}"
+                yield Problem(here, said, True)
+            found = inputs.problem(spec)
+            if found is not None:
+                yield Problem((*here, *found.path), f"{dotted(here)}: {found.sentence}")
+
+    def _inputs_of(self, entry: Entry, case: Case) -> dict[str, Any] | None:
+        """The names that an input may have beside those of the case; None for any name."""
+        taken = self.takes(entry)
+        if taken.more or taken.many:
+            return None
+        by_name = any(name in taken.known for name in case.inputs)
+        more = [n for n in taken.known if n not in case.args] if by_name else []
+        return dict.fromkeys([*case.inputs, *more])
 
 
 def _hint(name: str, known: Mapping[str, Any]) -> str:
@@ -214,22 +223,13 @@ def _hint(name: str, known: Mapping[str, Any]) -> str:
     return did_you_mean(name, known, "did you mean {}?", f"it takes: {every}")
 
 
-def _options(model: Any, name: str, options: Any) -> Iterator[tuple[Location, bool, str]]:
-    """Problems of the options of one check."""
+def _options(model: Any, written: Any, above: Location) -> tuple[Any, list[Problem]]:
+    """The options of a check as its model reads them, None if it cannot; and what is wrong."""
     try:
-        model.model_validate(options)
+        return model.model_validate(written), []
     except ValidationError as error:
-        for found in telling(error.errors(include_url=False)):
-            above = ("checks", name)
-            yield (
-                (*above, *found["loc"]),
-                found["type"] in ("extra_forbidden", "missing"),
-                sentence(found, model, above),
-            )
+        return None, list(problems_of(error, model, above))
     except Exception as error:  # a validator of a plugin that breaks must not hide the other cases
-        said = " ".join(str(error).split())[:200]
-        yield (
-            ("checks", name),
-            False,
-            f"the options of check {name} cannot be validated: {type(error).__name__}: {said}",
-        )
+        said = one_line(error)[:200]
+        message = f"the options of check {above[-1]} cannot be validated: "
+        return None, [Problem(above, f"{message}{type(error).__name__}: {said}")]

@@ -2,7 +2,7 @@
 
     parametrize:
       args.width: [16, 32]
-      optimizer.lr: {slow: 1e-4, fast: 1e-2}     # names for values that are no good in an id
+      optimizer.lr: {slow: 1e-4, fast: 1e-2}     # names for values that do not fit in an id
 
 makes `mlp.width-16.lr-slow`, `mlp.width-16.lr-fast`, `mlp.width-32.lr-slow`, ...
 """
@@ -18,17 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcheck.yamlcases.case import CaseKeys, as_checks, as_input, as_named
+from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.values import clip
-from gradcheck.yamlcases.wording import Location, did_you_mean
+from gradcheck.yamlcases.wording import did_you_mean
 
 MAX_COMBINATIONS = 10_000
 MAX_AXES = 20
-DESCRIPTION = (
-    "One case for every combination of values: a path in the case, such as `args.width`, with a "
-    "list of values or a mapping of names to values."
-)
-
-Problem = tuple[Location, str]
 
 
 @dataclass(frozen=True)
@@ -59,32 +54,34 @@ def variants(written: Any) -> tuple[list[Variant], list[Problem]]:
 
 
 def _problems(written: Any) -> Iterator[Problem]:
+    """What is wrong with `parametrize`, by path below it."""
     if not isinstance(written, dict) or not written:
-        yield (), "parametrize must be a mapping, such as `args.width: [16, 32]`"
+        yield Problem((), "parametrize must be a mapping, such as `args.width: [16, 32]`", True)
         return
     for path, values in written.items():
         first = path.partition(".")[0]
         if first not in CaseKeys.model_fields:
             hint = did_you_mean(first, CaseKeys.model_fields, "; did you mean {}?", "")
-            yield (path,), f"parametrize: a case has no key {clip(first)}{hint}"
+            yield Problem((path,), f"parametrize: a case has no key {clip(first)}{hint}", True)
         elif not all(path.split(".")):
-            yield (path,), f"parametrize: {clip(path)} is no path; write it as args.width"
+            said = f"parametrize: {clip(path)} is not a path; write it as args.width"
+            yield Problem((path,), said, True)
         if not isinstance(values, (list, dict)) or not values:
-            yield (path,), f"parametrize: {clip(path)} needs a list of values, such as [16, 32]"
+            said = f"parametrize: {clip(path)} needs a list of values, such as [16, 32]"
+            yield Problem((path,), said, True)
         elif isinstance(values, dict):
-            for word in values:
-                if not re.fullmatch(r"[A-Za-z0-9_.-]+", word):
-                    yield (
-                        (path, word),
-                        f"{clip(word)} becomes part of a test id; use letters, digits, '_', '.' "
-                        "and '-'",
-                    )
+            said = "becomes part of a test id; use letters, digits, '_', '.' and '-'"
+            for name in values:
+                if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+                    yield Problem((path, name), f"{clip(name)} {said}", True)
     if len(written) > MAX_AXES:
-        yield (), f"parametrize has {len(written):,} keys; the most is {MAX_AXES}"
+        said = f"parametrize has {len(written):,} keys; the most is {MAX_AXES}"
+        yield Problem((), said, True)
         return
     count = math.prod(len(v) for v in written.values() if isinstance(v, (list, dict)))
     if count > MAX_COMBINATIONS:
-        yield (), f"parametrize makes {count:,} cases; the most is {MAX_COMBINATIONS:,}"
+        said = f"parametrize makes {count:,} cases; the most is {MAX_COMBINATIONS:,}"
+        yield Problem((), said, True)
 
 
 def _labels(paths: list[str]) -> dict[str, str]:
@@ -138,7 +135,8 @@ def apply(written: Mapping[str, Any], variant: Variant) -> tuple[dict[str, Any],
                 held = {}
             if not isinstance(held, dict):
                 said = ".".join(path[: depth + 1])
-                problems.append((at[:1], f"parametrize: `{said}` of the case is not a mapping"))
+                message = f"parametrize: `{said}` of the case is not a mapping"
+                problems.append(Problem(at[:1], message, True))
                 break
             inner[step] = dict(held)
             inner = inner[step]

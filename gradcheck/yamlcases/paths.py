@@ -1,7 +1,7 @@
 """Files that a case names: none outside the folder of the case file is read.
 
 A case may come from a stranger. Of the arguments of a dataset, those called `path` or `..._path`
-are files: relative to the case file, and in its folder or below. The dataset is handed the whole
+are files: relative to the case file, and in its folder or below. The dataset gets the absolute
 path.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gradcheck.yamlcases.case import Case
-from gradcheck.yamlcases.wording import Location
+from gradcheck.yamlcases.problem import Problem
 
 
 def paths_of(case: Case) -> dict[str, str]:
@@ -25,14 +25,13 @@ def paths_of(case: Case) -> dict[str, str]:
     }
 
 
-def problems(case: Case, folder: Path) -> Iterator[tuple[Location, bool, str]]:
+def problems(case: Case, folder: Path) -> Iterator[Problem]:
     """The paths that lead out of `folder`: by '..', from the root, from a home, by a link."""
     for name, value in paths_of(case).items():
         if not _inside(value, folder):
-            yield (
+            yield Problem(
                 ("data", name),
-                False,
-                f"data.{name} leads out of the folder of the case file, and a case reads no file "
+                f"data.{name} is outside the folder of the case file, and a case reads no file "
                 "elsewhere; put the file beside the case, or let a dataset of a plugin find it",
             )
 
@@ -42,12 +41,12 @@ def _inside(value: str, folder: Path) -> bool:
         top = os.path.realpath(folder)
         real = os.path.realpath(os.path.join(folder, value))
         return not value.startswith("~") and os.path.commonpath([top, real]) == top
-    except (ValueError, OSError):  # no path at all, or on another drive
+    except (ValueError, OSError):  # not a path, or on another drive
         return False
 
 
 def with_whole_paths(case: Case, folder: Path) -> Case:
-    """The case with its files' paths from the root."""
+    """The case with absolute paths of its files."""
     found = paths_of(case)
     if not found or case.data is None:
         return case

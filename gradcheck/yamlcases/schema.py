@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcheck.yamlcases import inputs
-from gradcheck.yamlcases.case import Case, CaseKeys, as_checks, as_named
-from gradcheck.yamlcases.wording import Location
+from gradcheck.yamlcases.case import Case, WrittenCase, as_checks, as_named
+from gradcheck.yamlcases.problem import Problem
 
 VERSION = 1
 TOP_KEYS = ("schema", "defaults", "cases")
@@ -23,7 +23,7 @@ FREE_KEY = re.compile(r"x-.*", re.DOTALL)
 CASE_ID = re.compile(r"[A-Za-z0-9_.-]+")
 MAX_ID = 200
 
-CASE_KEYS = (*CaseKeys.model_fields, "parametrize")
+CASE_KEYS = tuple(WrittenCase.model_fields)
 OP_ONLY = ("inputs",)
 MODEL_ONLY = ("data", "loss", "optimizer", "step", "train")
 NAMED = ("data", "loss", "optimizer")
@@ -110,52 +110,59 @@ def _merge_checks(own: Any, default: Any) -> Any:
     return {name: deep_merge(options, default.get(name)) for name, options in own.items()}
 
 
-def rules(case: Case) -> Iterator[tuple[Location, str]]:
-    """What the keys of a case must fulfil together: (the key it is about, a sentence)."""
+def rules(case: Case) -> Iterator[Problem]:
+    """What the keys of a case must fulfil together."""
     given = case.model_fields_set
     if case.op is not None and case.model is not None:
-        yield ("model",), "the case has both `op` and `model`; make it two cases"
-    elif case.op is None and case.model is None:
-        yield (), "the case has neither `op` nor `model`; add the one that is to be checked"
+        yield Problem(("model",), "the case has both `op` and `model`; make it two cases")
     elif case.op is not None:
-        for key in MODEL_ONLY:
-            if key in given:
-                yield (key,), f"`{key}` belongs to a model, and this is a case of an op; remove it"
-        if not case.inputs:
-            yield (), "a case of an op needs `inputs`, such as `inputs: {x: [2, 5]}`"
+        yield from _rules_of_op(case)
+    elif case.model is not None:
+        yield from _rules_of_model(case)
     else:
-        if "inputs" in given:
-            yield ("inputs",), "`inputs` belong to an op; a model takes `data: {name: ...}`"
-        if case.step is None:
-            for key, example in (("data", "{name: digits, batch: 32}"), ("loss", "cross_entropy")):
-                if getattr(case, key) is None:
-                    yield (
-                        (),
-                        f"a case of a model needs `{key}` (or a `step` of its own); "
-                        f"add `{key}: {example}`",
-                    )
+        yield Problem((), "the case has neither `op` nor `model`; add the one to check")
     for name, spec in case.inputs.items():
         found = inputs.problem(spec)
         if found is not None:
-            at = ("inputs", name, found[0]) if found[0] else ("inputs", name)
-            yield at, f"input {name[:60]!r}: {found[1]}"
+            said = f"input {name[:60]!r}: {found.sentence}"
+            yield Problem(("inputs", name, *found.path), said)
     for i, condition in enumerate(case.skip_if):
         if not (condition.platform or condition.python or condition.missing):
-            yield ("skip_if", i), "skip_if has no condition; add platform, python or missing"
+            said = "skip_if has no condition; add platform, python or missing"
+            yield Problem(("skip_if", i), said)
     if "checks" in given and not case.checks:
-        yield ("checks",), NO_CHECK
+        yield Problem(("checks",), NO_CHECK)
 
 
-def rules_of_checks(case: Case) -> Iterator[tuple[Location, str]]:
+def _rules_of_op(case: Case) -> Iterator[Problem]:
+    for key in MODEL_ONLY:
+        if key in case.model_fields_set:
+            said = f"`{key}` belongs to a model, and this is a case of an op; remove it"
+            yield Problem((key,), said)
+    if not case.inputs:
+        yield Problem((), "a case of an op needs `inputs`, such as `inputs: {x: [2, 5]}`")
+
+
+def _rules_of_model(case: Case) -> Iterator[Problem]:
+    if "inputs" in case.model_fields_set:
+        said = "`inputs` belong to an op; a model takes `data: {name: ...}`"
+        yield Problem(("inputs",), said)
+    if case.step is not None:
+        return
+    for key, example in (("data", "{name: digits, batch: 32}"), ("loss", "cross_entropy")):
+        if getattr(case, key) is None:
+            said = f"a case of a model needs `{key}` (or a `step` of its own); "
+            yield Problem((), f"{said}add `{key}: {example}`")
+
+
+def rules_of_checks(case: Case) -> Iterator[Problem]:
     """What follows once the checks of the case are known."""
     seen: set[str] = set()
     for i, xfail in enumerate(case.xfail):
+        at = ("xfail", i, "check")
         if xfail.check not in case.checks:
-            yield (
-                ("xfail", i, "check"),
-                f"xfail names the check {xfail.check[:60]!r}, which the case does not run; "
-                f"it runs: {', '.join(case.checks)}",
-            )
+            said = f"xfail names the check {xfail.check[:60]!r}, which the case does not run; "
+            yield Problem(at, f"{said}it runs: {', '.join(case.checks)}")
         elif xfail.check in seen:
-            yield ("xfail", i, "check"), f"xfail names {xfail.check!r} twice; one finding suffices"
+            yield Problem(at, f"xfail names {xfail.check!r} twice; one finding is enough")
         seen.add(xfail.check)

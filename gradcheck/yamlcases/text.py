@@ -42,7 +42,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 _DIRECTIVE = re.compile(r"^%(YAML|TAG)\b", re.MULTILINE)
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
-_NO_TABS = "a tab stands in the indentation; YAML indents with spaces only: replace the tab"
+_NO_TABS = "there is a tab in the indentation; YAML indents with spaces only: replace the tab"
 
 
 class YamlProblem(Exception):
@@ -192,13 +192,13 @@ def _refuse(text: str) -> None:
     if bad is not None:
         line, column = position(text, bad.start())
         raise YamlProblem(
-            line, column, f"character U+{ord(bad.group()):04X} cannot stand in YAML; remove it"
+            line, column, f"character U+{ord(bad.group()):04X} is not allowed in YAML; remove it"
         )
     directive = _DIRECTIVE.search(text)
     if directive is not None:
         line, column = position(text, directive.start())
         raise YamlProblem(
-            line, column, f"{directive.group()} directives have no use in a case file; remove it"
+            line, column, f"{directive.group()} directives are not used in case files; remove it"
         )
 
 
@@ -211,7 +211,7 @@ _SENTENCES = (
     ),
     (
         "mapping values are not allowed",
-        "a ':' stands where no key can be; look for a wrong indentation, a line above without its "
+        "a ':' is where no key can be; look for a wrong indentation, a line above without its "
         "':', or a text with ': ' that needs quotes",
     ),
     (
@@ -252,12 +252,12 @@ def _problem(error: yaml.MarkedYAMLError, text: str) -> YamlProblem:
         return YamlProblem(
             line,
             column,
-            f"expected ',' or the end of the [...] or {{...}} that starts in line {since}",
+            f"expected ',' or the end of the [...] or {{...}} that starts on line {since}",
         )
     if "block" in said:
         return YamlProblem(
             line,
             column,
-            f"the indentation here fits nothing above; align it with line {since}",
+            f"the indentation here matches nothing above; align it with line {since}",
         )
     return YamlProblem(line, column, f"this is not YAML: {' '.join(said.split())}")

@@ -87,7 +87,7 @@ class Values:
         if built.size > MAX_VALUES:
             raise YamlProblem(
                 *place(node),
-                f"aliases and merges make more than {MAX_VALUES:,} values here; write less of them",
+                f"aliases and merges make more than {MAX_VALUES:,} values here; use fewer of them",
             )
         if built.depth > MAX_DEPTH:
             raise YamlProblem(
@@ -145,8 +145,8 @@ class Values:
                 first = next(k for k, _ in node.value if k.value == key.value)
                 self.note(
                     key,
-                    f"duplicate key {clip(key.value)}; it stands in line "
-                    f"{first.start_mark.line + 1} already",
+                    f"duplicate key {clip(key.value)}: first defined on line "
+                    f"{first.start_mark.line + 1}",
                 )
                 continue
             out[key.value] = value
@@ -167,7 +167,7 @@ class Values:
             if type(source) is yaml.MappingNode:
                 yield self._collection(source)
             else:
-                # What an alias stands for is written further up, where nothing is wrong.
+                # The target of an alias is further up, where nothing is wrong.
                 here = source.start_mark.index > key.start_mark.index
                 at = source if here else key
                 self.note(at, "'<<' takes a mapping (`*name`) or a list of mappings")
@@ -215,7 +215,7 @@ def convert(tag: str, word: str) -> Any:
     except ValueError:
         raise ValueError(f"{clip(word)} is not a number; remove its !! tag") from None
     if number in (float("inf"), float("-inf")) and "inf" not in word.lower():
-        raise ValueError(f"{clip(word)} is too large for a number; write .inf if it is meant")
+        raise ValueError(f"{clip(word)} is too large for a number; write .inf if that is intended")
     return number
 
 

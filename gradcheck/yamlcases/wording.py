@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from gradcheck.yamlcases.case import PYTHON_SPEC, WORD
+from gradcheck.phrases import closest
+from gradcheck.yamlcases.case import PYTHON_SPEC, WORD, InputSpec, SkipIf, Xfail
+from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.values import clip
-
-Location = tuple[str | int, ...]
 
 _WANTED = {
     "int_type": "a whole number",
@@ -44,23 +43,35 @@ _FORMS = {
     PYTHON_SPEC: "versions of Python such as '>=3.10, <3.12'",
 }
 _MAPPINGS = ("dict_type", "model_type", "model_attributes_type")
-_OWN_FORMS = {
+_OWN_FORMS: dict[Any, str] = {
     ("data",): "the name of a dataset, or a mapping such as {name: digits, batch: 32}",
     ("loss",): "the name of a loss, or a mapping with a `name`",
     ("optimizer",): "the name of an optimizer, or a mapping such as {name: adam, lr: 0.01}",
-    ("inputs", None): "a shape such as [2, 5], or a mapping such as {shape: [2, 5], low: 0.1}",
-    ("xfail", None): "a mapping such as {check: gradient, finding: wrong_gradient}",
-    ("skip_if", None): "a mapping such as {platform: win32}, {python: '<3.11'} or {missing: torch}",
+    InputSpec: "a shape such as [2, 5], or a mapping such as {shape: [2, 5], low: 0.1}",
+    Xfail: "a mapping such as {check: gradient, finding: wrong_gradient}",
+    SkipIf: "a mapping such as {platform: win32}, {python: '<3.11'} or {missing: torch}",
 }
-"""What else than a mapping may stand there, or an example; None for any name or number."""
+"""What else than a mapping a key or a model may be written as, or an example."""
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _WORDS = {"true": "true", "false": "false", "1": "true", "0": "false"}
 
 
-def sentence(error: Mapping[str, Any], model: type[BaseModel], above: Location = ()) -> str:
+def problems_of(error: ValidationError, model: Any, above: Location = ()) -> Iterator[Problem]:
+    """Everything that pydantic found. model, above: as for `sentence`."""
+    for found in _telling(error.errors(include_url=False)):
+        loc: Location = (*above, *found["loc"])
+        missing = found["type"] == "missing"
+        yield Problem(
+            loc[:-1] if missing else loc,
+            sentence(found, model, above),
+            of_key=missing or found["type"] == "extra_forbidden",
+        )
+
+
+def sentence(error: Mapping[str, Any], model: Any, above: Location = ()) -> str:
     """One pydantic error as a sentence.
 
-    model: what was validated. above: where the model stands in the case, for the key's full name.
+    model: the type that was validated. above: its path in the case, for the key's full name.
     """
     loc: Location = tuple(error["loc"])
     kind = error["type"]
@@ -73,7 +84,7 @@ def sentence(error: Mapping[str, Any], model: type[BaseModel], above: Location =
     given = error.get("input")
     context = error.get("ctx") or {}
     if kind in _WANTED:
-        form = _form_of((*above, *loc)) if kind in _MAPPINGS else None
+        form = _form_of(model, loc, above) if kind in _MAPPINGS else None
         if form is not None:
             return f"{key} must be {form}, not {clip(given)}"
         return f"{key} must be {_WANTED[kind]}, not {clip(given)}{_hint(kind, given)}"
@@ -101,7 +112,7 @@ def sentence(error: Mapping[str, Any], model: type[BaseModel], above: Location =
 
 
 def unknown_key(name: str, known: Iterable[str], *, inside: Location = ()) -> str:
-    """The sentence for a key that means nothing here."""
+    """The sentence for an unknown key."""
     names = list(known)
     where = f" in {dotted(inside)}" if inside else ""
     other = f"the keys are: {', '.join(names)}" if names else "remove it"
@@ -112,10 +123,8 @@ def unknown_key(name: str, known: Iterable[str], *, inside: Location = ()) -> st
 
 def did_you_mean(name: Any, known: Iterable[str], form: str, otherwise: str) -> str:
     """`form` with the known name that is close to `name`, or `otherwise`."""
-    if not isinstance(name, str) or len(name) > 60:
-        return otherwise
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return form.format(repr(close[0])) if close else otherwise
+    close = closest(name, known) if isinstance(name, str) else None
+    return form.format(repr(close)) if close else otherwise
 
 
 def dotted(loc: Sequence[str | int]) -> str:
@@ -126,28 +135,31 @@ def dotted(loc: Sequence[str | int]) -> str:
     return text
 
 
-def telling(errors: Sequence[Any]) -> list[Any]:
+def _telling(errors: Sequence[Any]) -> list[Any]:
     """The errors of a `ValidationError` without those that only follow from another one: a list is
     too short for pydantic when its entries are wrong."""
     inside = {tuple(e["loc"])[:i] for e in errors for i in range(len(e["loc"]))}
     return [e for e in errors if e["type"] != "too_short" or tuple(e["loc"]) not in inside]
 
 
-def fields_at(model: type[BaseModel], loc: Location) -> list[str]:
-    """Names of the fields of the model that stands at `loc` inside `model`; none if unclear."""
-    found: Any = model
-    for step in loc:
-        found = _inside(found, step)
-    found = _stripped(found)
+def fields_at(model: Any, loc: Location) -> list[str]:
+    """Names of the fields of the model at `loc` inside `model`; none if unclear."""
+    found = _type_at(model, loc)
     return list(found.model_fields) if _is_model(found) else []
+
+
+def _type_at(model: Any, loc: Location) -> Any:
+    for step in loc:
+        model = _inside(model, step)
+    return _stripped(model)
 
 
 def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _form_of(loc: Location) -> str | None:
-    return _OWN_FORMS.get((str(loc[0]), *(None for _ in loc[1:]))) if loc else None
+def _form_of(model: Any, loc: Location, above: Location) -> str | None:
+    return _OWN_FORMS.get((*above, *loc)) or _OWN_FORMS.get(_type_at(model, loc))
 
 
 def _stripped(annotation: Any) -> Any:
@@ -180,8 +192,8 @@ def _inside(annotation: Any, step: str | int) -> Any:
 def _hint(kind: str, given: Any) -> str:
     if isinstance(given, str):
         if kind == "bool_type":
-            meant = {**_BOOLEANS, **_WORDS}.get(given.lower())
-            return f"; write {meant}" if meant else ""
+            word = {**_BOOLEANS, **_WORDS}.get(given.lower())
+            return f"; write {word}" if word else ""
         if kind in ("int_type", "float_type"):
             try:
                 number = float(given)

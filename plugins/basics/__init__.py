@@ -1,35 +1,27 @@
 """Small models and real data sets: what a first case file is made of."""
 
-from gradcheck import hookimpl
-from gradcheck.names.hookspecs import Register
+from gradcheck import Register, hookimpl
 
 gradcheck_api = 1
 
 
 @hookimpl
-def gradcheck_models(register: Register) -> None:
-    from . import models
-
-    register("logistic", models.Logistic)
-    register("mlp", models.MLP)
-    register("cnn", models.CNN)
-    register("char_lstm", models.CharLSTM)
-    register("xor_net", models.XorNet)
-
-
-@hookimpl
-def gradcheck_datasets(register: Register) -> None:
+def gradcheck_register(register: Register) -> None:
     from . import chars, data
 
-    register("iris", data.Iris)
-    register("digits", data.Digits)
-    register("xor", data.Xor)
-    register("char_sequences", chars.CharSequences)
+    register.dataset("iris", data.Iris)
+    register.dataset("digits", data.Digits)
+    register.dataset("xor", data.Xor)
+    register.dataset("char_sequences", chars.CharSequences)
 
+    # The data sets above serve every framework; what follows needs tinytorch.
+    from . import models, programs
 
-@hookimpl
-def gradcheck_ops(register: Register) -> None:
-    from . import programs
+    register.model("logistic", models.Logistic)
+    register.model("mlp", models.MLP)
+    register.model("cnn", models.CNN)
+    register.model("char_lstm", models.CharLSTM)
+    register.model("xor_net", models.XorNet)
 
-    register("split_and_join", programs.split_and_join, inputs={"x": [2, 5]})
-    register("every_second_reversed", programs.every_second_reversed, inputs={"x": [4, 5]})
+    register.op("split_and_join", programs.split_and_join, inputs={"x": [2, 5]})
+    register.op("every_second_reversed", programs.every_second_reversed, inputs={"x": [4, 5]})

@@ -4,51 +4,49 @@ The cases in `cases/broken/` hold each of them to fail with the finding that nam
 show what a failure looks like, and that the checks can fail at all.
 """
 
-from gradcheck import hookimpl
-from gradcheck.names.hookspecs import Register
+from gradcheck import Register, hookimpl
 
 gradcheck_api = 1
 
-
-@hookimpl
-def gradcheck_ops(register: Register) -> None:
-    from . import ops
-
-    for name in ops.NAMES:
-        register(f"broken_{name}", getattr(ops, name))
-
-
-@hookimpl
-def gradcheck_models(register: Register) -> None:
-    from . import models
-
-    register("rebuilt_activation", models.RebuiltActivation)
-    register("detached_branch", models.DetachedBranch)
-    register("hidden_layer", models.HiddenLayer)
-    register("frozen_norm", models.FrozenNorm)
-    register("unused_parameter", models.UnusedParameter)
-    register("forgotten_layer", models.ForgottenLayer)
+OPS = (
+    "tanh_sign",
+    "square_without_two",
+    "sin_scaled",
+    "relu_of_cotangent",
+    "softmax_wrong_axis",
+    "layer_norm_without_variance",
+    "layer_norm_eps_outside",
+    "matmul_untransposed",
+    "embedding_assigns",
+    "max_to_every_tie",
+    "exp_changes_cotangent",
+)
+"""Of the catalogue of wrong ops, those that have a case."""
 
 
 @hookimpl
-def gradcheck_losses(register: Register) -> None:
-    from . import steps
+def gradcheck_register(register: Register) -> None:
+    from gradcheck.plugins._faults import wrong_ops
 
-    register("negated_cross_entropy", steps.negated_cross_entropy)
-    register("cross_entropy_of_softmax", steps.cross_entropy_of_softmax)
+    from tinytorch import Op
 
+    from . import datasets, models, steps
 
-@hookimpl
-def gradcheck_steps(register: Register) -> None:
-    from . import steps
+    for name in OPS:
+        register.op(f"broken_{name}", Op(getattr(wrong_ops, name), f"broken_{name}"))
 
-    register("rebuilds_logits", steps.rebuilds_logits)
-    register("forgets_zero_grad", steps.step, train=steps.forgets_zero_grad)
+    register.model("rebuilt_activation", models.RebuiltActivation)
+    register.model("detached_branch", models.DetachedBranch)
+    register.model("hidden_layer", models.HiddenLayer)
+    register.model("frozen_norm", models.FrozenNorm)
+    register.model("unused_parameter", models.UnusedParameter)
+    register.model("forgotten_layer", models.ForgottenLayer)
 
+    register.loss("negated_cross_entropy", steps.negated_cross_entropy)
+    register.loss("cross_entropy_of_softmax", steps.cross_entropy_of_softmax)
 
-@hookimpl
-def gradcheck_datasets(register: Register) -> None:
-    from . import datasets
+    register.step("rebuilds_logits", steps.rebuilds_logits)
+    register.step("forgets_zero_grad", steps.step, train=steps.forgets_zero_grad)
 
-    register("unpaired_digits", datasets.UnpairedDigits)
-    register("shifted_twice", datasets.ShiftedTwice)
+    register.dataset("unpaired_digits", datasets.UnpairedDigits)
+    register.dataset("shifted_twice", datasets.ShiftedTwice)

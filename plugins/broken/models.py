@@ -77,5 +77,5 @@ class UnusedParameter(TwoLayers):
 class ForgottenLayer(TwoLayers):
     """`parameters()` leaves out the second layer, so no optimizer gets to see it."""
 
-    def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         return self.first.parameters()

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gradcheck import hookimpl
-from gradcheck.names.hookspecs import Register
+from gradcheck import Register, hookimpl
 
 gradcheck_api = 1
 
@@ -26,21 +25,13 @@ OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSpro
 
 
 @hookimpl
-def gradcheck_frameworks(register: Register) -> None:
-    register("pytorch", make_adapter)
-
-
-@hookimpl
-def gradcheck_losses(register: Register) -> None:
+def gradcheck_register(register: Register) -> None:
+    register.framework("pytorch", make_adapter)
     for name, function in LOSSES.items():
-        register(name, loss(function), framework="pytorch")
-    register("sequence_cross_entropy", sequence_cross_entropy, framework="pytorch")
-
-
-@hookimpl
-def gradcheck_optimizers(register: Register) -> None:
+        register.loss(name, loss(function), framework="pytorch")
+    register.loss("sequence_cross_entropy", sequence_cross_entropy, framework="pytorch")
     for name, cls in OPTIMIZERS.items():
-        register(name, optimizer(cls), framework="pytorch")
+        register.optimizer(name, optimizer(cls), framework="pytorch")
 
 
 def make_adapter() -> Any:

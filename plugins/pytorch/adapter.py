@@ -1,4 +1,4 @@
-"""The adapter of PyTorch. CPU tensors; what lies elsewhere is copied over when it is read."""
+"""The adapter of PyTorch. Tensors on other devices are copied to the CPU when they are read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.frameworks.calling import call_op
-from gradcheck.frameworks.protocol import Array, OpCall, Precision
-from gradcheck.frameworks.walk import walk_leaves
+from gradcheck import Array, OpCall, Precision, call_op, walk_leaves
 
 from .arrays import as_array
 from .calls import SeenCall, Watching
@@ -43,10 +41,10 @@ class PyTorch:
         return torch.from_numpy(array).requires_grad_(trainable)
 
     def named_parameters(self, model: Any) -> dict[str, Tensor]:
-        """Parameters, and plain tensors that require a gradient, wherever they hang.
+        """Parameters, and plain tensors that require a gradient, wherever the model keeps them.
 
         A plain tensor without `requires_grad` is a constant: masks and tables are kept that way. A
-        Parameter of whole numbers is named too, for the check to say that it has no gradient.
+        Parameter of whole numbers is named too, so that the check can report it.
         """
         buffers = {id(b) for b in self.named_buffers(model).values()}
         return {
@@ -132,7 +130,8 @@ class PyTorch:
         first = torch.autograd.grad(output, given, seed, create_graph=True, allow_unused=True)
         along = [torch.from_numpy(np.array(vectors[n])).to(t.dtype) for n, t in leaves.items()]
         dots = [(g * v).sum() for g, v in zip(first, along) if g is not None and g.requires_grad]
-        second = torch.autograd.grad(sum(dots), given, allow_unused=True) if dots else ()
+        total: Any = sum(dots)
+        second = torch.autograd.grad(total, given, allow_unused=True) if dots else ()
         found = dict(zip(leaves, second or [None] * len(given)))
         return {
             n: np.zeros(tuple(leaves[n].shape)) if g is None else as_array(g)
@@ -153,9 +152,9 @@ class PyTorch:
 
     @contextmanager
     def trace_cuts(self) -> Iterator[Trace]:
-        recorder = Recorder()
-        with recorder:
-            yield Trace(recorder)
+        graph = Trace()
+        with Recorder(graph):
+            yield graph
 
     @contextmanager
     def watch_calls(self) -> Iterator[list[SeenCall]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck import Array
 
 
 def as_array(tensor: torch.Tensor) -> Array:

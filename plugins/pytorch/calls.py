@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck import Array, Line
 
 from .arrays import as_array
-from .cuts import Line, tensors_in, user_line
+from .cuts import tensors_in, user_line
 
 NAMES = {
     "__matmul__": "matmul",

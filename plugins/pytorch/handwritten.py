@@ -1,7 +1,7 @@
 """Backwards written by hand: calls of `torch.autograd.Function`, as op calls that can be run again.
 
 PyTorch's own ops are taken to be right, and its graph cannot be run again. But a Function is a
-forward and a backward that stand side by side, so each call of one is recorded with its arguments
+forward and a backward side by side, so each call of one is recorded with its arguments
 and its line, and is checked like an op: every entry of every input, and the laws of a pullback.
 """
 
@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.frameworks.protocol import Array, OpCall
-from gradcheck.source.shorten import defined_at
+from gradcheck import Array, OpCall, defined_at
 
 from .arrays import as_array
 from .cuts import user_line
@@ -127,6 +126,7 @@ def functions_behind(output: Any) -> list[type[Function]]:
 def _recorded(function: type[Function], calls: list[FunctionCall]) -> Iterator[None]:
     """Note every call while it lasts. `forward` is what is wrapped, and not `apply`: a program
     often keeps `apply` under a name of its own."""
+    changed: Any = function
     own = function.__dict__.get("forward")
     forward = function.forward
     first = 0 if function.setup_context is not Function.setup_context else 1  # after ctx
@@ -139,14 +139,14 @@ def _recorded(function: type[Function], calls: list[FunctionCall]) -> Iterator[N
         calls.append(FunctionCall(function, arguments[first:], names, line))
         return forward(*arguments, **keywords)
 
-    function.forward = staticmethod(noted)  # type: ignore[assignment]
+    changed.forward = staticmethod(noted)
     try:
         yield
     finally:
         if own is None:
-            del function.forward
+            del changed.forward
         else:
-            function.forward = own
+            changed.forward = own
 
 
 def _tensor(value: Array) -> torch.Tensor:

@@ -3,20 +3,19 @@
     data: {name: shakespeare, context: 64, batch: 12}
     data: {name: stories, context: 64, tokenizer: bpe, vocab_size: 512}
 
-`python -m gradcheck_plugins.text` lists the files that are known and fetches them.
+`python -m gradcheck.plugins.text` lists the files that are known and fetches them.
 """
 
-from gradcheck import hookimpl
-from gradcheck.names.hookspecs import Register
+from gradcheck import Register, hookimpl
 
 gradcheck_api = 1
 
 
 @hookimpl
-def gradcheck_datasets(register: Register) -> None:
+def gradcheck_register(register: Register) -> None:
     from . import datasets
 
-    register("shakespeare", datasets.shakespeare)
-    register("tinystories", datasets.tinystories)
-    register("stories", datasets.stories)
-    register("text_file", datasets.text_file)
+    register.dataset("shakespeare", datasets.shakespeare)
+    register.dataset("tinystories", datasets.tinystories)
+    register.dataset("stories", datasets.stories)
+    register.dataset("text_file", datasets.text_file)

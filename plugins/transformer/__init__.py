@@ -8,40 +8,48 @@ loss: sequence_cross_entropy
 
 from typing import Any
 
-from gradcheck import hookimpl
-from gradcheck.names.hookspecs import Register
+from gradcheck import Register, hookimpl
 
 gradcheck_api = 1
 
 
 @hookimpl
-def gradcheck_ops(register: Register) -> None:
+def gradcheck_register(register: Register) -> None:
+    from . import tasks
+
+    register.dataset("copied_sequences", tasks.CopiedSequences)
+    register.dataset("most_frequent_symbol", tasks.MostFrequentSymbol)
+    register.model("gpt", gpt_in_torch, framework="pytorch")
+
+    # What follows needs tinytorch.
+    from . import faults, postmortem, threads
     from .attention import attention
+    from .encoder import EncoderClassifier
+    from .encoder_decoder import EncoderDecoder
+    from .gpt import GPT
     from .packed import packed_attention
     from .rotary import rotary
+    from .textbook import TextbookGPT
 
     heads = {"query": [2, 3, 5, 4], "key": [2, 3, 5, 4], "value": [2, 3, 5, 4]}
-    register("attention", attention, inputs=heads, args={"is_causal": True})
-    register("packed_attention", packed_attention, inputs={"qkv": [2, 5, 24]}, args={"heads": 2})
-    register(
+    register.op("attention", attention, inputs=heads, args={"is_causal": True})
+    register.op("packed_attention", packed_attention, inputs={"qkv": [2, 5, 24]}, args={"heads": 2})
+    register.op(
         "rotary",
         rotary,
         inputs={"x": [2, 5, 6], "positions": {"values": [0, 1, 2, 3, 4], "dtype": "int"}},
     )
 
+    register.model("gpt", GPT)
+    register.model("textbook_gpt", TextbookGPT)
+    register.model("encoder_classifier", EncoderClassifier)
+    register.model("encoder_decoder", EncoderDecoder)
 
-@hookimpl
-def gradcheck_models(register: Register) -> None:
-    from .encoder import EncoderClassifier
-    from .encoder_decoder import EncoderDecoder
-    from .gpt import GPT
-    from .textbook import TextbookGPT
+    register.step("split_over_threads", threads.step, train=threads.train)
+    register.step("rebuilds_tensor_from_data", postmortem.rebuilds_tensor_from_data)
+    register.step("flattens_logits", postmortem.flattens_logits)
 
-    register("gpt", GPT)
-    register("textbook_gpt", TextbookGPT)
-    register("gpt", gpt_in_torch, framework="pytorch")
-    register("encoder_classifier", EncoderClassifier)
-    register("encoder_decoder", EncoderDecoder)
+    faults.register_all(register)
 
 
 def gpt_in_torch(*args: Any, **options: Any) -> Any:
@@ -49,27 +57,3 @@ def gpt_in_torch(*args: Any, **options: Any) -> Any:
     from .in_torch import GPT
 
     return GPT(*args, **options)
-
-
-@hookimpl
-def gradcheck_datasets(register: Register) -> None:
-    from . import tasks
-
-    register("copied_sequences", tasks.CopiedSequences)
-    register("most_frequent_symbol", tasks.MostFrequentSymbol)
-
-
-@hookimpl
-def gradcheck_steps(register: Register) -> None:
-    from . import postmortem, threads
-
-    register("split_over_threads", threads.step, train=threads.train)
-    register("rebuilds_tensor_from_data", postmortem.rebuilds_tensor_from_data)
-    register("flattens_logits", postmortem.flattens_logits)
-
-
-@hookimpl
-def gradcheck_faults(register: Register) -> None:
-    from . import faults
-
-    faults.register_all(register)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.op import op
+from tinytorch import op
 
 
 @op

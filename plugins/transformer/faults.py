@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from gradcheck.names.hookspecs import Register
+from gradcheck import Register
 from tinytorch import Tensor
 from tinytorch.nn import functional
 
@@ -191,4 +191,6 @@ FAULTS: tuple[tuple[Callable[[], Any], str, str, str], ...] = (
 def register_all(register: Register) -> None:
     """Each with its check, finding and case."""
     for fault, check, finding, case in FAULTS:
-        register(f"transformer_{fault.__name__}", fault, check=check, finding=finding, case=case)
+        register.fault(
+            f"transformer_{fault.__name__}", fault, check=check, finding=finding, case=case
+        )

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tinytorch.op import op
+from tinytorch import op
 
 from .attention import mask_scores, softmax_backward, softmax_in_place, transposed
 

@@ -42,6 +42,7 @@ class TextbookGPT(GPT):
         if options.get("positions") == "rotary" or options.get("dropout"):
             raise ValueError("the textbook GPT has neither rotary positions nor dropout")
         super().__init__(*args, **options)
-        for block in self.blocks:
+        blocks: Any = self.blocks
+        for block in blocks:
             fused = block.attn
             block.attn = TextbookAttention(fused.qkv, fused.proj, fused.heads)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.subjects import Arrays, Bench, codes, texts
+from tests.support.results import codes
+from tests.support.subjects import Arrays, Bench, texts
 from tests.support.tiny import TinyGPT
 from tinytorch import Tensor, nn
 from tinytorch.nn import functional as F
@@ -126,7 +127,7 @@ def test_frozen_on_purpose(bench: Bench) -> None:
 
     passes(bench, Frozen)
     result = bench.run("graph", Frozen)
-    assert result.notes == ("frozen, as meant: first.weight, first.bias, second.bias",)
+    assert result.notes == ("frozen on purpose: first.weight, first.bias, second.bias",)
 
 
 def test_frozen_and_declared(bench: Bench) -> None:
@@ -314,7 +315,7 @@ def test_result_of_an_op_as_parameter(bench: Bench) -> None:
 
 
 def test_pullback_that_gives_almost_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinytorch.op import OPS
+    from tinytorch import OPS
 
     original = OPS["tanh"].fn
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.nets import Net, only
-from tests.support.subjects import Arrays, Bench, codes, images
+from tests.support.nets import Net
+from tests.support.results import codes, only
+from tests.support.subjects import Arrays, Bench, images
 from tinytorch import Tensor
 
 

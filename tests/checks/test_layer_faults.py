@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradcheck.result import Finding, Result
-from tests.support.subjects import Bench, codes
+from gradcheck.result import Result
+from tests.support.results import codes, only
+from tests.support.subjects import Bench
 from tests.support.tiny import TinyGPT
 from tinytorch import Tensor, nn
 
@@ -33,11 +34,6 @@ def language(bench: Bench, check: str, fault: str | None, **more: Any) -> Result
         loss="sequence_cross_entropy",
         **more,
     )
-
-
-def only(result: Result) -> Finding:
-    assert len(result.findings) == 1, codes(result)
-    return result.findings[0]
 
 
 CHECKS = (

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.subjects import Arrays, Bench, codes
+from tests.support.results import codes
+from tests.support.subjects import Arrays, Bench
 from tests.support.tiny import TinyGPT
 from tinytorch import Tensor, nn
 
@@ -70,7 +71,7 @@ def test_recurrent_nets_are_causal(bench: Bench) -> None:
 
 def test_seen_by_the_gradient_alone(bench: Bench) -> None:
     """A forward that hides the future from a perturbation, not from backward."""
-    from tinytorch.op import op
+    from tinytorch import op
 
     @op(name="leaky_identity")
     def leaky(x):
@@ -85,7 +86,7 @@ def test_seen_by_the_gradient_alone(bench: Bench) -> None:
     try:
         result = bench.run("causality", lambda: Leaky(LOWER), **args)
     finally:
-        from tinytorch.op import OPS
+        from tinytorch import OPS
 
         OPS.pop("leaky_identity")
     assert codes(result) == ["sees_future"]
@@ -95,7 +96,7 @@ def test_seen_by_the_gradient_alone(bench: Bench) -> None:
 def test_no_time_axis_is_skipped(bench: Bench) -> None:
     result = bench.run("causality", lambda: nn.Linear(8, 5))
     assert result.outcome == "skipped"
-    assert "is no sequence of ids or of vectors" in (result.reason or "")
+    assert "is not a sequence of ids or of vectors" in (result.reason or "")
 
 
 @pytest.mark.parametrize("mixes", [False, True])

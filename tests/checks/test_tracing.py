@@ -9,9 +9,9 @@ import pytest
 
 from gradcheck.checks.graph.advice import rewrite
 from gradcheck.frameworks.tinytorch_trace import Trace
-from gradcheck.source.sourcetext import name_in, statement, target_of, text_of
-from tinytorch import Tensor, no_grad
-from tinytorch.op import Op
+from gradcheck.source.line import Line
+from gradcheck.source.text import name_in, statement, target_of, text_of
+from tinytorch import Op, Tensor, no_grad
 from tinytorch.traced_array import TracedArray
 from tinytorch.tracing import Tracer
 
@@ -197,16 +197,16 @@ def test_source_text(tmp_path: Any) -> None:
         "        a, b = h\n"
     )
     path = str(file)
-    assert text_of(path, 4) == "h = Tensor( x.layer.data.reshape(-1, 2))"
-    assert name_in(path, 5) == "x.layer"
-    assert target_of(path, 3) == "h"
-    assert target_of(path, 8) is None
-    assert name_in(path, 6) == "h"
-    assert text_of(path, 7) == "with no_grad():"
-    assert text_of(path, 1) == "@decorator"
-    assert statement(path, 99) is None
+    assert text_of(Line(path, 4)) == "h = Tensor( x.layer.data.reshape(-1, 2))"
+    assert name_in(Line(path, 5)) == "x.layer"
+    assert target_of(Line(path, 3)) == "h"
+    assert target_of(Line(path, 8)) is None
+    assert name_in(Line(path, 6)) == "h"
+    assert text_of(Line(path, 7)) == "with no_grad():"
+    assert text_of(Line(path, 1)) == "@decorator"
+    assert statement(Line(path, 99)) is None
     (tmp_path / "broken.py").write_text("def f(:\n")
-    assert text_of(str(tmp_path / "broken.py"), 1) == "def f(:"
+    assert text_of(Line(str(tmp_path / "broken.py"), 1)) == "def f(:"
 
 
 def test_a_cut_inside_the_library_names_that_line(tmp_path: Any) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.nets import Net, Table, only, plain_step
-from tests.support.subjects import Arrays, Bench, codes, texts
+from tests.support.nets import Net, Table, plain_step
+from tests.support.results import codes, only
+from tests.support.subjects import Arrays, Bench, texts
 from tinytorch import Tensor, optim
 from tinytorch.nn import functional as F
 
@@ -329,6 +330,32 @@ def test_buffer_that_the_optimizer_moves(bench: Bench) -> None:
 def test_nothing_moves(bench: Bench) -> None:
     result = bench.run("updates", Net, optimizer={"name": "sgd", "lr": 0.0})
     assert codes(result) == ["not_moved"]
+
+
+def test_gradients_that_the_training_step_loses_are_told_from_those_that_the_loss_lacks(
+    bench: Bench,
+) -> None:
+    def without_backward(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+        value = plain_step(model, batch, loss)
+        optimizer.step()
+        return value
+
+    lost = only(bench.run("updates", Net, step=plain_step, train=without_backward))
+    assert lost.message.startswith("4 of 4 parameters did not change after one step: ")
+    assert (
+        "None of them got a gradient in the training step, though the loss has one" in lost.message
+    )
+    assert "backward() runs before optimizer.step()" in str(lost.advice)
+
+    def cut(model: Any, batch: Any, loss: Any) -> Tensor:
+        return loss(model.second(model.first(batch[0]).detach()), batch[1])
+
+    lacking = only(bench.run("updates", Net, step=cut))
+    assert lacking.message == (
+        "2 of 4 parameters did not change after one step: first.weight, first.bias. "
+        "Neither got a gradient; run `graph` to see why"
+    )
+    assert lacking.advice is None
 
 
 def test_step_that_never_updates(bench: Bench) -> None:

@@ -12,15 +12,15 @@ from gradcheck.commands import COMMANDS, new
 BAD_OP = """
 import numpy as np
 from gradcheck import hookimpl
-from tinytorch.op import op
+from tinytorch import op
 
 @op
 def cli_wrong(x):
     return np.sin(x), lambda g: g * np.cos(x) * 1.001
 
 @hookimpl
-def gradcheck_ops(register):
-    register("cli_wrong", cli_wrong)
+def gradcheck_register(register):
+    register.op("cli_wrong", cli_wrong)
 """
 
 CASES = """
@@ -56,7 +56,7 @@ def test_without_a_command_all_are_listed(capsys):
 
 def test_an_unknown_command_is_asked_back(capsys):
     assert main(["chekcs"]) == 2
-    assert "no command 'chekcs'; did you mean 'checks'?" in capsys.readouterr().err
+    assert "unknown command 'chekcs'; did you mean 'checks'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -98,7 +98,7 @@ def test_run_can_be_narrowed(project, capsys, target):
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("nothing.yaml", "nothing.yaml: there is no such file; name a YAML file of cases"),
+        ("nothing.yaml", "nothing.yaml: file not found; name a YAML file of cases"),
         ("cases.yaml::rigth", "cases.yaml::rigth matches no case; the file has: right (gradient)"),
         ("cases.yaml::right::graph", "cases.yaml::right::graph matches no case"),
     ],

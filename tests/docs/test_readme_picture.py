@@ -13,7 +13,7 @@ PLUGIN = '''"""A model of two layers with an activation of our own."""
 
 from gradcheck import hookimpl
 from tinytorch import Tensor, nn
-from tinytorch.op import op
+from tinytorch import op
 
 
 @op
@@ -32,8 +32,8 @@ class MyMLP(nn.Module):
 
 
 @hookimpl
-def gradcheck_models(register):
-    register("my_mlp", MyMLP)
+def gradcheck_register(register):
+    register.model("my_mlp", MyMLP)
 '''
 
 CASES = """schema: 1

@@ -5,8 +5,7 @@
 import numpy as np
 
 import tinytorch
-from tinytorch import Tensor
-from tinytorch.op import op
+from tinytorch import Tensor, op
 
 
 @op

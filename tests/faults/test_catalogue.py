@@ -1,10 +1,12 @@
 """Every planted fault is caught by its check, with its finding, at its place; and its case passes
 without it."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from gradcheck.plugins import _faults
 
 from gradcheck.__main__ import main
 from gradcheck.names import load as plugins
@@ -12,8 +14,8 @@ from gradcheck.planted import Planting
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = str(ROOT / "plugins")
-REGISTRY = plugins.load([ROOT / "plugins"])
-FAULTS = [e for e in REGISTRY.entries("fault") if e.plugin == "faults"]
+REGISTRY = plugins.load([ROOT / "plugins"], objects=[("_faults", _faults)])
+FAULTS = [e for e in REGISTRY.entries("fault") if e.plugin == "_faults"]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,7 @@ def test_the_catalogue_is_large_and_reaches_every_kind_of_check():
     } <= set(checks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda e: e.name)
 def test_caught_and_named(planting, fault):
     outcome = planting.run(fault)
@@ -55,6 +58,11 @@ def test_a_fault_is_taken_out_again(planting, name):
     assert fresh.healthy(fault).outcome == "passed"
 
 
+def test_no_ordinary_run_loads_the_catalogue():
+    registered = {e.plugin for e in plugins.load([ROOT / "plugins"]).entries("fault")}
+    assert registered == {"transformer"}
+
+
 def test_the_command_lists_what_was_caught(capsys):
     assert main(["faults", "sign_flipped", "zero_grad_missing", "--plugins", PLUGINS]) == 0
     out = capsys.readouterr().out
@@ -62,14 +70,23 @@ def test_the_command_lists_what_was_caught(capsys):
     assert "2 of 2 caught" in out
 
 
+def test_the_command_has_the_catalogue_where_there_is_no_plugins_folder(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["faults", "--check", "loader", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["faults"]
+    assert {t["name"] for t in told} == {e.name for e in FAULTS if e.extra["check"] == "loader"}
+
+
 BLIND = """
 from contextlib import nullcontext
 from gradcheck import hookimpl
 
 @hookimpl
-def gradcheck_faults(register):
+def gradcheck_register(register):
     case = "op: sin\\ninputs: {x: [2]}"
-    register("harmless", nullcontext, check="gradient", finding="wrong_gradient", case=case)
+    register.fault("harmless", nullcontext, check="gradient", finding="wrong_gradient", case=case)
 """
 
 
@@ -81,6 +98,6 @@ def test_the_command_fails_when_one_is_missed(capsys, tmp_path):
     assert "wrong_gradient was expected, found: nothing" in out
 
 
-def test_the_command_names_faults_when_none_is_meant(capsys):
+def test_the_command_names_faults_when_none_matches(capsys):
     assert main(["faults", "no_such_fault", "--plugins", PLUGINS]) == 2
-    assert "no fault is called like that" in capsys.readouterr().err
+    assert "no fault has such a name" in capsys.readouterr().err

@@ -13,34 +13,24 @@ from gradcheck.names import load as plugins
 from gradcheck.planted import case_from
 from tests.faults import correct_models, correct_ops, correct_training
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
 class Correct:
     @hookimpl
-    def gradcheck_ops(self, register):
+    def gradcheck_register(self, register):
         for name, op in correct_ops.NAMED.items():
-            register(name, op)
-
-    @hookimpl
-    def gradcheck_models(self, register):
+            register.op(name, op)
         for name, model in correct_models.MODELS.items():
-            register(name, model)
-
-    @hookimpl
-    def gradcheck_datasets(self, register):
+            register.model(name, model)
         for name, dataset in correct_training.DATASETS.items():
-            register(name, dataset)
-
-    @hookimpl
-    def gradcheck_steps(self, register):
+            register.dataset(name, dataset)
         for name, train in correct_training.STEPS.items():
-            register(name, correct_training.step, train=train)
-
-    @hookimpl
-    def gradcheck_optimizers(self, register):
+            register.step(name, correct_training.step, train=train)
         for name, optimizer in correct_training.OPTIMIZERS.items():
-            register(name, optimizer)
+            register.optimizer(name, optimizer)
 
 
 @pytest.fixture(scope="module")

@@ -160,9 +160,9 @@ WRONG = [
 def kit():
     class Models:
         @hookimpl
-        def gradcheck_models(self, register):
+        def gradcheck_register(self, register):
             for model in {entry[0] for entry in [*RIGHT, *WRONG]}:
-                register(f"m_{model.__name__}", model, framework="pytorch")
+                register.model(f"m_{model.__name__}", model, framework="pytorch")
 
     made = Kit([ROOT / "plugins"])
     made.register(Models())

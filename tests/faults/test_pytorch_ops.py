@@ -91,11 +91,11 @@ WRONG = {
 def kit():
     class Ops:
         @hookimpl
-        def gradcheck_ops(self, register):
+        def gradcheck_register(self, register):
             for name, op in RIGHT.items():
-                register(f"right_{name}", op, framework="pytorch")
+                register.op(f"right_{name}", op, framework="pytorch")
             for name, (op, _) in WRONG.items():
-                register(f"wrong_{name}", op, framework="pytorch")
+                register.op(f"wrong_{name}", op, framework="pytorch")
 
     made = Kit([ROOT / "plugins"])
     made.register(Ops())

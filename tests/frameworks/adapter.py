@@ -90,33 +90,13 @@ def deaf_net(inputs, hidden):
 
 
 @hookimpl
-def gradcheck_frameworks(register):
-    register("oddgrad", Oddgrad)
-
-
-@hookimpl
-def gradcheck_ops(register):
+def gradcheck_register(register):
+    register.framework("oddgrad", Oddgrad)
     for op in (affine, tanh, wrong_tanh):
-        register(op.__name__, op, framework="oddgrad")
-
-
-@hookimpl
-def gradcheck_models(register):
-    register("net", Net, framework="oddgrad")
-    register("wrong_net", lambda **a: Net(**a, bend=wrong_tanh), framework="oddgrad")
-    register("deaf_net", deaf_net, framework="oddgrad")
-
-
-@hookimpl
-def gradcheck_losses(register):
-    register("squared_error", squared_error, framework="oddgrad")
-
-
-@hookimpl
-def gradcheck_optimizers(register):
-    register("descent", Descent, framework="oddgrad")
-
-
-@hookimpl
-def gradcheck_datasets(register):
-    register("waves", Waves)
+        register.op(op.__name__, op, framework="oddgrad")
+    register.model("net", Net, framework="oddgrad")
+    register.model("wrong_net", lambda **a: Net(**a, bend=wrong_tanh), framework="oddgrad")
+    register.model("deaf_net", deaf_net, framework="oddgrad")
+    register.loss("squared_error", squared_error, framework="oddgrad")
+    register.optimizer("descent", Descent, framework="oddgrad")
+    register.dataset("waves", Waves)

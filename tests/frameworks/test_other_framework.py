@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck.testing import Kit
+from tests.support.results import codes
 
 HERE = Path(__file__).parent
 
@@ -35,10 +36,6 @@ def kit(monkeypatch):
     kit.register(adapter, "oddgrad")
     assert kit.failures == []
     return kit
-
-
-def codes(result):
-    return [finding.code for finding in result.findings]
 
 
 def test_a_right_model_passes_every_check(kit):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gradcheck.report.entry import new_entry
+from gradcheck.report.entry import Entry
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_baseline_that_is_no_whole_report(project, items: list) -> None:
     project.write("b.json", json.dumps({"schema_version": 1, "items": items}))
     result = project.run("--gradcheck", "--gradcheck-baseline=b.json")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*b.json is not a whole report*an item of it lacks one of *"])
-    whole = {"schema_version": 1, "items": [new_entry("cases/a.yaml::one::planned")]}
+    result.stderr.fnmatch_lines(["*b.json is not a complete report*an item lacks one of *"])
+    whole = {"schema_version": 1, "items": [Entry.at("cases/a.yaml::one::planned").to_json()]}
     project.write("b.json", json.dumps(whole))
     assert project.run("--gradcheck", "--gradcheck-baseline=b.json").ret == 0
 

@@ -11,6 +11,8 @@ import pytest
 from gradcheck.in_pytest.scale import cost, deal
 from gradcheck.yamlcases.case import Case
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("xdist")
 
 

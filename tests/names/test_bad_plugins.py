@@ -1,141 +1,73 @@
 """What a broken plugin is told: one line, with the file and line to go to. Nothing else breaks."""
 
+import re
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from gradcheck import Register
 from gradcheck.names import load as plugins
 from gradcheck.names.registry import UnknownName
 
 HEAD = "from gradcheck import hookimpl\n"
+HOOK = HEAD + "@hookimpl\ndef gradcheck_register(register):\n"
 
 GOOD = (
     HEAD
     + """
 @hookimpl
-def gradcheck_models(register):
-    register("good", lambda: None)
+def gradcheck_register(register):
+    register.model("good", lambda: None)
 """
 )
 
 BAD = {
-    "import_of_missing_package": (
-        "import numpy\nimport no_such_package\n",
-        "plugin bad (plugins/bad.py:2): could not be imported: ModuleNotFoundError: No module "
-        "named 'no_such_package'; install no_such_package",
-    ),
-    "error_at_import": (
-        "limit = 1\nshare = limit / 0\n",
-        "plugin bad (plugins/bad.py:2): could not be imported: ZeroDivisionError: division by "
-        "zero; mend this line and run again",
-    ),
-    "syntax_error": (
-        "def gradcheck_ops(register)\n    pass\n",
-        "plugin bad (plugins/bad.py:1): could not be imported: SyntaxError: expected ':' "
-        "(bad.py, line 1); mend this line and run again",
-    ),
-    "misspelt_hook": (
-        HEAD + "@hookimpl\ndef gradcheck_model(register):\n    pass\n",
-        "plugin bad (plugins/bad.py:2): there is no hook 'gradcheck_model'; did you mean "
-        "'gradcheck_models'?",
-    ),
-    "hook_without_mark": (
-        "def gradcheck_models(register):\n    pass\n",
-        "plugin bad (plugins/bad.py:1): gradcheck_models is not marked, so nothing calls it; put "
-        "@hookimpl above it (from gradcheck import hookimpl)",
-    ),
-    "wrong_signature": (
-        HEAD + "@hookimpl\ndef gradcheck_models(registry, config):\n    pass\n",
-        "plugin bad (plugins/bad.py:2): gradcheck_models(registry, config) has the wrong "
-        "signature; write def gradcheck_models(register): ...",
-    ),
-    "hook_that_yields": (
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    yield 'm', object\n",
-        "plugin bad (plugins/bad.py:2): gradcheck_models is a generator; make it a plain function "
-        "that calls register(name, value)",
-    ),
-    "hook_that_raises": (
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    register('m', MyModel)\n",
-        "plugin bad (plugins/bad.py:4): gradcheck_models raised NameError: name 'MyModel' is not "
-        "defined; mend this line, what the hook registered before it is kept",
-    ),
-    "instance_instead_of_factory": (
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    register('m', 17)\n",
-        "plugin bad (plugins/bad.py:4): model 'm' is not registered: a model is made by a class or "
-        "function, got int; register the class or function that makes one",
-    ),
-    "model_instead_of_its_class": (
+    "import_of_missing_package": ("import numpy\nimport no_such_package\n"),
+    "error_at_import": ("limit = 1\nshare = limit / 0\n"),
+    "syntax_error": ("def gradcheck_register(register)\n    pass\n"),
+    "misspelt_hook": (HEAD + "@hookimpl\ndef gradcheck_registers(register):\n    pass\n"),
+    "marked_function_of_another_name": (HEAD + "@hookimpl\ndef my_models(register):\n    pass\n"),
+    "former_hook": (HEAD + "@hookimpl\ndef gradcheck_ops(register):\n    register('o', abs)\n"),
+    "former_hooks": (
         HEAD
-        + "@hookimpl\ndef gradcheck_models(register):\n    from tinytorch import nn\n"
-        + "    register('m', nn.Linear(2, 2))\n",
-        "plugin bad (plugins/bad.py:5): model 'm' is not registered: a model is made by a class or "
-        "function, got Linear; register the class or function that makes one",
+        + "@hookimpl\ndef gradcheck_steps(register):\n    pass\n\n"
+        + "@hookimpl\ndef gradcheck_losses(register):\n    pass\n"
     ),
-    "script_that_exits": (
-        "import sys\nsys.exit(3)\n",
-        "plugin bad (plugins/bad.py:2): could not be imported: SystemExit: 3; mend this line and "
-        "run again",
+    "hook_without_mark": ("def gradcheck_register(register):\n    pass\n"),
+    "wrong_signature": (HEAD + "@hookimpl\ndef gradcheck_register(registry, config):\n    pass\n"),
+    "hook_that_yields": (HOOK + "    yield 'm', object\n"),
+    "hook_that_raises": (HOOK + "    register.model('m', MyModel)\n"),
+    "instance_instead_of_factory": (HOOK + "    register.model('m', 17)\n"),
+    "model_instead_of_its_class": (
+        HOOK + "    from tinytorch import nn\n    register.model('m', nn.Linear(2, 2))\n"
     ),
+    "script_that_exits": ("import sys\nsys.exit(3)\n"),
     "check_class_instead_of_object": (
         HEAD
-        + "class C:\n    pass\n\n@hookimpl\ndef gradcheck_checks(register):\n"
-        + "    register('c', C)\n",
-        "plugin bad (plugins/bad.py:7): check 'c' is not registered: a check is an object, got the "
-        "class C; register C()",
+        + "class C:\n    pass\n\n@hookimpl\ndef gradcheck_register(register):\n"
+        + "    register.check('c', C)\n"
     ),
     "check_without_run": (
         HEAD
-        + "class C:\n    name = 'c'\n\n@hookimpl\ndef gradcheck_checks(register):\n"
-        + "    register('c', C())\n",
-        "plugin bad (plugins/bad.py:7): check 'c' is not registered: the check has no method run "
-        "and no applies; see docs on writing a check",
+        + "class C:\n    name = 'c'\n\n@hookimpl\ndef gradcheck_register(register):\n"
+        + "    register.check('c', C())\n"
     ),
-    "loss_of_one_argument": (
-        HEAD + "@hookimpl\ndef gradcheck_losses(register):\n    register('l', lambda x: x)\n",
-        "plugin bad (plugins/bad.py:4): loss 'l' is not registered: a loss is called as "
-        "loss(output, target); l does not take two arguments",
-    ),
-    "sample_inputs_that_are_none": (
-        HEAD + "@hookimpl\ndef gradcheck_ops(register):\n    register('o', abs, inputs={'x': 3})\n",
-        "plugin bad (plugins/bad.py:4): op 'o' is not registered: input 'x' must be a shape such "
-        "as [2, 3] or a dict such as {'shape': [2, 3], 'low': 0.5}, got 3",
-    ),
-    "unknown_argument": (
-        HEAD + "@hookimpl\ndef gradcheck_ops(register):\n    register('o', abs, input={'x': []})\n",
-        "plugin bad (plugins/bad.py:4): op 'o' is not registered: register() of an op has no "
-        "argument 'input'; did you mean 'inputs'?",
-    ),
-    "name_that_is_no_id": (
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    register('my model', abs)\n",
-        "plugin bad (plugins/bad.py:4): model name 'my model' can only have letters, digits, '_', "
-        "'.' and '-': it becomes part of test ids",
-    ),
+    "loss_of_one_argument": (HOOK + "    register.loss('l', lambda x: x)\n"),
+    "sample_inputs_that_are_none": (HOOK + "    register.op('o', abs, inputs={'x': 3})\n"),
+    "unknown_argument": (HOOK + "    register.op('o', abs, input={'x': []})\n"),
+    "name_that_is_not_text": (HOOK + "    register.op(abs, 'o')\n"),
+    "framework_that_is_not_a_name": (HOOK + "    register.op('o', abs, framework=abs)\n"),
+    "name_that_is_no_id": (HOOK + "    register.model('my model', abs)\n"),
     "name_that_is_taken": (
-        HEAD + "\n\n@hookimpl\ndef gradcheck_checks(register):\n"
-        "    from gradcheck.checks.graph.check import Graph\n    register('graph', Graph())\n",
-        "plugin bad (plugins/bad.py:7): check 'graph' (gradcheck/checks/graph/check.py) is already "
-        "registered by plugin builtin (gradcheck/checks/graph/check.py); choose another name",
+        HOOK + "    from gradcheck.checks.graph.check import Graph\n"
+        "    register.check('graph', Graph())\n"
     ),
-    "newer_api": (
-        "# for the next gradcheck\ngradcheck_api = 2\n",
-        "plugin bad (plugins/bad.py:2): it asks for plugin API 2, this gradcheck has 1; install a "
-        "newer pytest-gradcheck",
-    ),
-    "older_api": (
-        "gradcheck_api = 0\n",
-        "plugin bad (plugins/bad.py:1): it asks for plugin API 0, this gradcheck has 1 to 1; "
-        "install a newer version of the plugin",
-    ),
-    "api_that_is_no_number": (
-        "gradcheck_api = '1'\n",
-        "plugin bad (plugins/bad.py:1): gradcheck_api must be a whole number, got '1'; write "
-        "gradcheck_api = 1",
-    ),
+    "newer_api": ("# for the next gradcheck\ngradcheck_api = 2\n"),
+    "older_api": ("gradcheck_api = 0\n"),
+    "api_that_is_no_number": ("gradcheck_api = '1'\n"),
     "fault_without_check": (
-        HEAD + "@hookimpl\ndef gradcheck_faults(register):\n    register('f', abs)\n",
-        "plugin bad (plugins/bad.py:4): fault 'f' is not registered: a fault names the check that "
-        "must fail and its finding; add check='...' to register()",
+        HOOK + "    register.fault('f', abs, check=None, finding='wrong_gradient')\n"
     ),
 }
 
@@ -150,19 +82,18 @@ def folder(tmp_path, monkeypatch):
 
 def without_checkout(sentence: str) -> str:
     """`sentence` with the places of gradcheck's own files without folder and line."""
-    import re
-
     root = re.escape(str(Path(plugins.__file__).parents[2]))
     return re.sub(rf"{root}/([\w/.]+):\d+", r"\1", sentence)
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_plugin_is_told_in_one_line(folder, name):
-    text, expected = BAD[name]
-    (folder / "bad.py").write_text(text)
+def test_a_bad_plugin_is_told_in_one_line(folder, name, golden):
+    (folder / "bad.py").write_text(BAD[name])
     registry = plugins.load([Path("plugins")], entry_points=False)
-    assert [without_checkout(f) for f in registry.failures] == [expected]
-    assert "\n" not in registry.failures[0]
+    (failure,) = registry.failures
+    assert "\n" not in failure
+    # Newer versions of Python add a suggestion to their TypeError.
+    golden(without_checkout(failure).replace(". Did you mean 'inputs'?", ""))
     # Everything else is there.
     assert registry.get("model", "good", "tinytorch").plugin == "good"
     assert "graph" in registry.names("check")
@@ -182,9 +113,9 @@ def test_a_bad_registration_leaves_the_others_of_its_hook(folder):
         + textwrap.dedent(
             """
             @hookimpl
-            def gradcheck_models(register):
-                register("first", 3)
-                register("second", object)
+            def gradcheck_register(register):
+                register.model("first", 3)
+                register.model("second", object)
             """
         )
     )
@@ -195,13 +126,11 @@ def test_a_bad_registration_leaves_the_others_of_its_hook(folder):
 
 def test_a_missing_file_of_a_package_is_placed_at_the_import(folder):
     (folder / "pack").mkdir()
-    (folder / "pack" / "__init__.py").write_text(
-        HEAD + "@hookimpl\ndef gradcheck_models(register):\n    from . import parts\n"
-    )
+    (folder / "pack" / "__init__.py").write_text(HOOK + "    from . import parts\n")
     (folder / "pack" / "parts.py").write_text("\n\nvalue = undefined\n")
     registry = plugins.load([Path("plugins")], entry_points=False)
     (failure,) = registry.failures
-    assert failure.startswith("plugin pack (plugins/pack/parts.py:3): gradcheck_models raised")
+    assert failure.startswith("plugin pack (plugins/pack/parts.py:3): gradcheck_register raised")
 
 
 def test_strict_raises_with_every_sentence(folder):
@@ -213,15 +142,6 @@ def test_strict_raises_with_every_sentence(folder):
     assert [line.partition(" (")[0] for line in lines] == ["plugin bad", "plugin worse"]
 
 
-@pytest.mark.parametrize("extra", [{"framework": "tinytorch"}, {"where": 3}])
-def test_what_belongs_to_no_framework_takes_none(folder, extra):
-    registry = plugins.load(entry_points=False)
-    plugins.registrar(registry, "dataset", "conftest")("d", object, **extra)
-    (failure,) = registry.failures
-    assert failure.startswith("plugin conftest (")
-    assert f"{next(iter(extra))!r}" in failure or "belongs to no framework" in failure
-
-
 @pytest.mark.parametrize(
     ("factory", "says"),
     [
@@ -231,6 +151,6 @@ def test_what_belongs_to_no_framework_takes_none(folder, extra):
 )
 def test_a_framework_that_is_none_is_told_when_it_is_needed(factory, says):
     registry = plugins.load(entry_points=False)
-    plugins.registrar(registry, "framework", "mine")("odd", factory)
+    Register(registry, "mine").framework("odd", factory)
     with pytest.raises(UnknownName, match=says):
         registry.framework("odd")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gradcheck import hookimpl
+from gradcheck import Register, hookimpl
 from gradcheck.names import load as plugins
 from gradcheck.yamlcases.implicit import implicit_cases
 
@@ -15,8 +15,8 @@ PLUGIN = """
 from gradcheck import hookimpl
 
 @hookimpl
-def gradcheck_models(register):
-    register("{name}", make)
+def gradcheck_register(register):
+    register.model("{name}", make)
 
 def make():
     return None
@@ -94,39 +94,6 @@ def test_a_file_is_loaded_once_whichever_door_it_comes_through(project, monkeypa
     assert registry.plugins["once"].door == "entry point"
 
 
-def test_the_checkout_of_an_installed_plugin_is_not_a_second_one(project, monkeypatch):
-    write(project / "installed" / "same.py")
-    write(project / "plugins" / "same.py")
-    entry_points(monkeypatch, same="same")
-    registry = plugins.load([Path("plugins")])
-    assert registry.failures == []
-    assert [m[2] for m in models(registry)] == ["installed/same.py:8"]
-
-
-def test_the_source_tree_of_an_installed_package_stands_in_for_it(project, monkeypatch):
-    for folder, name in (("installed/toolbox", "installed"), ("plugins", "changed")):
-        (project / folder).mkdir(exist_ok=True)
-        (project / folder / "__init__.py").write_text('"""A box of tools."""\n')
-        write(project / folder / "tool.py", name)
-    entry_points(monkeypatch, tool="toolbox.tool")
-    monkeypatch.delitem(sys.modules, "toolbox", raising=False)
-    registry = plugins.load([Path("plugins")])
-    assert registry.failures == []
-    assert models(registry) == [("changed", "tool", "plugins/tool.py:8")]
-    assert registry.plugins["tool"].door == "entry point"
-
-
-def test_a_folder_with_another_init_stands_in_for_nothing(project, monkeypatch):
-    for folder, text in (("installed/toolbox", '"""Tools."""\n'), ("plugins", '"""Mine."""\n')):
-        (project / folder).mkdir(exist_ok=True)
-        (project / folder / "__init__.py").write_text(text)
-    write(project / "installed" / "toolbox" / "tool.py", "installed")
-    entry_points(monkeypatch, tool="toolbox.tool")
-    monkeypatch.delitem(sys.modules, "toolbox", raising=False)
-    registry = plugins.load([Path("plugins")])
-    assert models(registry) == [("installed", "tool", "installed/toolbox/tool.py:8")]
-
-
 def test_another_plugin_of_the_same_name_is_refused(project, monkeypatch):
     write(project / "installed" / "same.py")
     write(project / "plugins" / "same.py", "different")
@@ -169,8 +136,8 @@ def test_tests_and_private_files_in_a_plugin_folder_are_no_plugins(project):
 def test_an_object_can_be_a_plugin():
     class Mine:
         @hookimpl
-        def gradcheck_losses(self, register):
-            register("mine", lambda output, target: output - target)
+        def gradcheck_register(self, register):
+            register.loss("mine", lambda output, target: output - target)
 
     registry = plugins.load(entry_points=False, objects=[("mine", Mine())])
     assert registry.failures == []
@@ -181,8 +148,9 @@ def test_an_object_can_be_a_plugin():
 
 def test_a_conftest_registers_through_the_same_looks():
     registry = plugins.load(entry_points=False)
-    plugins.registrar(registry, "model", "conftest")("ok", SimpleNamespace)
-    plugins.registrar(registry, "model", "conftest")("wrong", 3)
+    register = Register(registry, "conftest")
+    register.model("ok", SimpleNamespace)
+    register.model("wrong", 3)
     assert registry.get("model", "ok", "tinytorch").plugin == "conftest"
     (failure,) = registry.failures
     assert "test_doors.py" in failure
@@ -192,15 +160,15 @@ def test_sample_inputs_make_an_implicit_case(project):
     (project / "plugins" / "half.py").write_text(
         """
 from gradcheck import hookimpl
-from tinytorch.op import op
+from tinytorch import op
 
 @op
 def half(x, scale):
     return x * scale / 2, lambda g: (g * scale / 2, g * x / 2)
 
 @hookimpl
-def gradcheck_ops(register):
-    register("half", half, inputs={"x": [2, 3], "scale": {"shape": [3], "low": 0.5}})
+def gradcheck_register(register):
+    register.op("half", half, inputs={"x": [2, 3], "scale": {"shape": [3], "low": 0.5}})
 """
     )
     registry = plugins.load([Path("plugins")], entry_points=False)

@@ -1,4 +1,4 @@
-"""The example in each hook's docstring is a whole plugin that works."""
+"""The example in the docstring of each method of `Register` is a whole plugin that works."""
 
 import inspect
 import textwrap
@@ -6,17 +6,17 @@ import types
 
 import pytest
 
-from gradcheck.names import hookspecs
-from gradcheck.names.load import HOOK_OF_KIND
+from gradcheck import Register
+from gradcheck.names.registry import KINDS
 from gradcheck.testing import Kit
 from gradcheck.yamlcases.implicit import implicit_cases
 
-HOOKS = [n for n in vars(hookspecs) if n.startswith("gradcheck_")]
+METHODS = [n for n in vars(Register) if not n.startswith("_")]
 
 
-def example(hook: str) -> str:
-    """What stands indented in the docstring, from the first import on."""
-    lines = inspect.getdoc(getattr(hookspecs, hook)).splitlines()
+def example(kind: str) -> str:
+    """The code in the docstring: from the first import on."""
+    lines = inspect.getdoc(getattr(Register, kind)).splitlines()
     starts = ("import ", "from ")
     first = next(i for i, line in enumerate(lines) if line.lstrip().startswith(starts))
     return textwrap.dedent("\n".join(lines[first:]))
@@ -24,11 +24,11 @@ def example(hook: str) -> str:
 
 @pytest.fixture
 def kit_with():
-    def load(*hooks: str) -> Kit:
+    def load(*kinds: str) -> Kit:
         kit = Kit()
-        for hook in hooks:
-            module = types.ModuleType(f"example_of_{hook}")
-            exec(compile(example(hook), f"<{hook}>", "exec"), vars(module))
+        for kind in kinds:
+            module = types.ModuleType(f"example_of_{kind}")
+            exec(compile(example(kind), f"<{kind}>", "exec"), vars(module))
             kit.register(module)
         assert kit.failures == []
         return kit
@@ -36,26 +36,25 @@ def kit_with():
     return load
 
 
-def test_every_kind_has_a_hook():
-    assert sorted(HOOK_OF_KIND.values()) == sorted(HOOKS)
+def test_every_kind_has_a_method():
+    assert sorted(KINDS) == sorted(METHODS)
 
 
-@pytest.mark.parametrize("kind", HOOK_OF_KIND)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_example_registers_something(kit_with, kind):
-    hook = HOOK_OF_KIND[kind]
-    kit = kit_with(hook)
-    assert [e for e in kit.registry.entries(kind) if e.plugin == f"example_of_{hook}"]
+    kit = kit_with(kind)
+    assert [e for e in kit.registry.entries(kind) if e.plugin == f"example_of_{kind}"]
 
 
 def test_the_op_is_right_and_has_a_case_of_its_own(kit_with):
-    kit = kit_with("gradcheck_ops")
+    kit = kit_with("op")
     assert [c.name for c in implicit_cases(kit.registry) if c.name == "logcosh"]
     result = kit.run_case("op: logcosh\ninputs: {x: [2, 3]}")["gradient"]
     assert (result.outcome, result.findings) == ("passed", ())
 
 
 def test_the_others_work_together(kit_with):
-    kit = kit_with(*(h for h in HOOKS if h not in ("gradcheck_frameworks", "gradcheck_faults")))
+    kit = kit_with(*(k for k in KINDS if k not in ("framework", "fault")))
     case = """
         model: mlp
         args: {{sizes: [1, 4, 1], activation: tanh}}
@@ -75,7 +74,7 @@ def test_the_others_work_together(kit_with):
 
 
 def test_the_model_runs(kit_with):
-    kit = kit_with("gradcheck_models")
+    kit = kit_with("model")
     results = kit.run_case(
         """
         model: bottleneck
@@ -89,9 +88,9 @@ def test_the_model_runs(kit_with):
 
 
 def test_the_fault_makes_its_check_fail(kit_with):
-    kit = kit_with("gradcheck_faults")
+    kit = kit_with("fault")
     (entry,) = [e for e in kit.registry.entries("fault") if e.name == "flipped_tanh"]
-    case = "op: tanh\ninputs: {x: [2, 3]}"
+    case = entry.extra["case"]
     with entry.value():
         result = kit.run_case(case)[entry.extra["check"]]
     assert entry.extra["finding"] in [f.code for f in result.findings]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gradcheck.frameworks.tinytorch import TinyTorch
-from tests.support.numerics import check_model, check_op, codes
+from tests.support.numerics import check_model, check_op
+from tests.support.results import codes
 from tinytorch import Tensor, nn
 
 

@@ -8,7 +8,8 @@ import pytest
 
 import tinytorch
 from gradcheck.frameworks.tinytorch import TinyTorch
-from tests.support.numerics import check_model, codes
+from tests.support.numerics import check_model
+from tests.support.results import codes
 from tinytorch import Tensor, nn
 from tinytorch.autograd import pull_back, topological
 

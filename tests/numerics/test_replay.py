@@ -11,6 +11,7 @@ from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.end_to_end.directions import ROOM, grouped
 from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.end_to_end.rows import Rows, join, split
+from gradcheck.probe.from_case import CaseSubject
 from gradcheck.probe.subject import Subject
 from gradcheck.yamlcases.case import Case
 from tests.numerics.test_correct import Mixed, step
@@ -20,7 +21,7 @@ from tests.support.numerics import registry
 @pytest.fixture
 def subject() -> Subject:
     made = registry(model=("model", Mixed), step=("step", step))
-    return Subject(Case(name="m", model="model", step="step"), made, dtype="float64")
+    return CaseSubject(Case(name="m", model="model", step="step"), made, dtype="float64")
 
 
 def by_the_framework(subject: Subject, name: str, values: Array) -> list[float]:

@@ -8,9 +8,9 @@ import pytest
 from gradcheck import check_gradients
 from gradcheck.frameworks.protocol import Precision
 from gradcheck.frameworks.tinytorch import TinyTorch
-from tests.support.numerics import check_op, codes
-from tinytorch import Tensor
-from tinytorch.op import OPS, op
+from tests.support.numerics import check_op
+from tests.support.results import codes
+from tinytorch import OPS, Tensor, op
 
 WIDE = np.array([[2e-8, 5e-7, 12.0], [2e49, 4e-4, 4e2], [1.4e13, 3.8, 2.7e-11]])
 """Rows of one tensor, 50 decades apart."""

@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck_plugins.transformer.gpt import GPT
+from gradcheck.plugins.transformer.gpt import GPT
 
 import tinytorch
 from gradcheck import check_gradients
-from gradcheck.api.functions import FunctionSubject
 from gradcheck.frameworks.tinytorch import TinyTorch
-from gradcheck.numerics.examine import examine
+from gradcheck.numerics.examine import Settings, examine
+from gradcheck.probe.from_model import ModelSubject
 from gradcheck.result import Result
 from tinytorch import Tensor
 from tinytorch.nn import functional as F
+
+pytestmark = pytest.mark.slow
 
 IDS, TARGETS = np.random.default_rng(0).integers(0, 16, (2, 2, 8))
 ERROR = 1e-6
@@ -56,16 +58,14 @@ def check(framework: TinyTorch, seed: int) -> Result:
 
 def median_entry(name: str, seed: int) -> tuple[int, ...]:
     """At the point where the check with this seed looks."""
-    made = model()
-    subject = FunctionSubject(
-        lambda ids: loss(made(ids)),
+    subject = ModelSubject(
+        model(),
         TinyTorch(),
-        arrays={"input0": IDS},
-        model=made,
-        differentiate_inputs=False,
+        batch=[IDS],
+        step=lambda made, batch, _: loss(made(*batch)),
         seed=seed,
     )
-    point = examine(subject, seed=seed, scalar=True).point
+    point = examine(subject, Settings(scalar=True)).point
     assert point is not None
     gradient = point.analytic[name]
     assert gradient is not None

@@ -13,9 +13,8 @@ FILES = sorted((ROOT / "cases").rglob("*.yaml"))
 
 
 def names(registry, kind):
-    """What the plugins offer; the catalogue of faults has its own runner."""
-    entries = registry.entries(kind, "tinytorch")
-    return {e.name for e in entries if e.plugin != "faults"}
+    """What the plugins offer."""
+    return {e.name for e in registry.entries(kind, "tinytorch")}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.support.results import codes
+
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
@@ -123,15 +125,12 @@ MODELS += (Frozen, Norm, Characters)
 
 class Plugin:
     @hookimpl
-    def gradcheck_models(self, register):
+    def gradcheck_register(self, register):
         for model in MODELS:
-            register(model.__name__, model, framework="pytorch")
-
-    @hookimpl
-    def gradcheck_ops(self, register):
-        register("softmax", F.softmax, framework="pytorch")
-        register("gelu", F.gelu, framework="pytorch")
-        register("wrong", Wrong.apply, framework="pytorch")
+            register.model(model.__name__, model, framework="pytorch")
+        register.op("softmax", F.softmax, framework="pytorch")
+        register.op("gelu", F.gelu, framework="pytorch")
+        register.op("wrong", Wrong.apply, framework="pytorch")
 
 
 @pytest.fixture
@@ -154,10 +153,6 @@ checks: {checks}
 
 def run(kit, model, checks="[graph, gradient, overfit, updates]"):
     return kit.run_case(DIGITS.format(model=model, checks=checks))
-
-
-def codes(result):
-    return [finding.code for finding in result.findings]
 
 
 @pytest.mark.parametrize("model", ["Two", "Norm"])
@@ -229,6 +224,12 @@ def test_a_cut_is_traced_to_its_line(kit, model, line):
     assert lines[number - 1].strip() == line
 
 
+def test_a_cut_by_no_grad_names_the_first_operation_without_a_graph(kit):
+    (finding,) = run(kit, "NoGrad", "[graph]")["graph"].findings
+    assert finding.op == "tanh"
+    assert f"first operation without a graph: tanh at {finding.where}" in finding.lines[1]
+
+
 def test_a_module_in_a_plain_list_is_missed_by_parameters(kit):
     results = run(kit, "Hidden", "[graph, updates]")
     assert "not_in_parameters" in codes(results["graph"])
@@ -243,8 +244,8 @@ def test_a_frozen_layer_does_not_move(kit):
 def test_a_tinytorch_model_has_pytorch_for_a_reference():
     class Same:
         @hookimpl
-        def gradcheck_models(self, register):
-            register("logistic", Reference, framework="pytorch")
+        def gradcheck_register(self, register):
+            register.model("logistic", Reference, framework="pytorch")
 
     class Reference(nn.Module):
         def __init__(self, features, classes):
@@ -275,7 +276,7 @@ def test_without_torch_the_case_says_so(monkeypatch, kit):
     from gradcheck.names.registry import UnknownName
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in [m for m in sys.modules if m.startswith("gradcheck_plugins.pytorch.")]:
+    for name in [m for m in sys.modules if m.startswith("gradcheck.plugins.pytorch.")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(UnknownName, match=r"framework 'pytorch' of plugin pytorch .* torch"):
         kit.registry.framework("pytorch")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcheck.report.entry import new_entry
+from gradcheck.report.entry import Entry
 from gradcheck.report.jsonfile import document
+from gradcheck.result import Finding
 
 CHECKS = ("graph", "gradient", "overfit", "updates")
 
@@ -24,11 +25,10 @@ def sample(count: int = 40) -> dict[str, Any]:
     return document(items)
 
 
-def entry(nodeid: str, outcome: str, **values: Any) -> dict[str, Any]:
-    file, case, check = nodeid.split("::")
-    return new_entry(
+def entry(nodeid: str, outcome: str, **values: Any) -> Entry:
+    _, case, check = nodeid.split("::")
+    return Entry.at(
         nodeid,
-        file=file,
         line=14,
         case=case,
         check=check,
@@ -42,11 +42,11 @@ def entry(nodeid: str, outcome: str, **values: Any) -> dict[str, Any]:
     )
 
 
-def finding(code: str, message: str, **values: Any) -> dict[str, Any]:
-    return {"code": code, "message": message, **values}
+def finding(code: str, message: str, **values: Any) -> Finding:
+    return Finding(code=code, message=message, **values)
 
 
-def cut() -> dict[str, Any]:
+def cut() -> Entry:
     names = ["token_embedding.weight", "blocks.0.attn.qkv.weight", "head.weight"]
     nodes = [{"id": n, "label": n, "kind": "parameter"} for n in names]
     nodes += [
@@ -69,13 +69,13 @@ def cut() -> dict[str, Any]:
         "cases/shakespeare.yaml::shakespeare_gpt::graph",
         "failed",
         text=text,
-        findings=[finding("cut", "38 of 38 parameters get no gradient from the loss")],
+        findings=(finding("cut", "38 of 38 parameters get no gradient from the loss"),),
         figures={"graph": {"nodes": nodes, "edges": edges}},
         measurements={"parameters": 38, "with_gradient": 0, "loss": 4.382},
     )
 
 
-def wrong() -> dict[str, Any]:
+def wrong() -> Entry:
     heat = [[10.0 ** -(11 - (i * j) % 9) for j in range(24)] for i in range(16)]
     heat[3][7] = 0.42
     heat[5][5] = 0.0
@@ -85,9 +85,9 @@ def wrong() -> dict[str, Any]:
         "failed",
         text="cases/mlp.yaml:14  mlp_digits::gradient  FAILED\n  <layers.0.weight> is wrong: "
         "1 of 384 entries </script>",
-        findings=[
-            finding("wrong_gradient", "1 of 384 entries", parameter="layers.0.weight", op="linear")
-        ],
+        findings=(
+            finding("wrong_gradient", "1 of 384 entries", parameter="layers.0.weight", op="linear"),
+        ),
         figures={
             "heatmap": {
                 "layers.0.weight": {"shape": [16, 24], "relative_error": heat},
@@ -105,14 +105,14 @@ def wrong() -> dict[str, Any]:
     )
 
 
-def slow() -> dict[str, Any]:
+def slow() -> Entry:
     steps = list(range(120))
     return entry(
         "cases/mlp.yaml::mlp_digits::overfit",
         "failed",
         text="cases/mlp.yaml:14  mlp_digits::overfit  FAILED\n  the loss fell from 2.31 to 2.28 in "
         "120 steps; the learning rate is too low by about 30x",
-        findings=[finding("rate_too_low", "the learning rate is too low by about 30x")],
+        findings=(finding("rate_too_low", "the learning rate is too low by about 30x"),),
         figures={
             "loss_curve": {"steps": steps, "loss": [2.31 - 0.0003 * s for s in steps]},
             "lr_sweep": {
@@ -125,21 +125,21 @@ def slow() -> dict[str, Any]:
     )
 
 
-def broken_file() -> dict[str, Any]:
+def broken_file() -> Entry:
     said = "cases/bad.yaml:3:5: unknown key 'chekcs'; did you mean 'checks'?"
-    return new_entry(
+    return Entry.at(
         "cases/bad.yaml::case-file",
         outcome="error",
         line=3,
         text=said,
-        findings=[finding("bad_case_file", said)],
+        findings=(finding("bad_case_file", said),),
     )
 
 
-def expected() -> dict[str, Any]:
+def expected() -> Entry:
     return entry(
         "cases/broken/cut.yaml::detached::graph",
         "xfailed",
         reason="finding cut",
-        findings=[finding("cut", "2 of 2 parameters get no gradient from the loss")],
+        findings=(finding("cut", "2 of 2 parameters get no gradient from the loss"),),
     )

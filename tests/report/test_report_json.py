@@ -11,7 +11,7 @@ import pytest
 
 import gradcheck
 from gradcheck.report import baseline, jsonfile
-from gradcheck.report.entry import new_entry
+from gradcheck.report.entry import Entry
 
 SCHEMA = json.loads((Path(gradcheck.__file__).parent / "report.schema.json").read_text())
 
@@ -97,7 +97,7 @@ def test_a_killed_run_leaves_a_valid_report_of_what_it_finished(project) -> None
     )
     result = project.pytester.runpytest_subprocess("--gradcheck", "--gradcheck-json", "r.json")
     assert result.ret == 3
-    report = jsonfile.read(project.path / "r.json")
+    report = json.loads((project.path / "r.json").read_text())
     jsonschema.validate(report, SCHEMA)
     assert report["complete"] is False
     assert [(i["case"], i["outcome"]) for i in report["items"]] == [
@@ -111,11 +111,11 @@ def test_the_file_is_valid_json_after_every_entry(tmp_path: Path) -> None:
     report = jsonfile.JsonReport(path)
     found = []
     for i in range(5):
-        assert [e["nodeid"] for e in jsonfile.read(path)["items"]] == found
-        report.add(new_entry(f"a.yaml::é{i}::x", order=5 - i))
+        assert [e.nodeid for e in jsonfile.read(path)] == found
+        report.add(Entry.at(f"a.yaml::é{i}::x", order=5 - i))
         found.append(f"a.yaml::é{i}::x")
-    report.finish([new_entry("a.yaml::last::x")])
-    assert [e["nodeid"] for e in jsonfile.read(path)["items"]] == ["a.yaml::last::x"]
+    report.finish([Entry.at("a.yaml::last::x")])
+    assert [e.nodeid for e in jsonfile.read(path)] == ["a.yaml::last::x"]
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -168,9 +168,9 @@ def test_baseline_fails_on_what_got_worse_and_names_what_vanished(project) -> No
 
 
 def test_a_check_that_is_skipped_now_is_worse() -> None:
-    old = new_entry("a::b::c", outcome="passed")
-    new = new_entry("a::b::c", outcome="skipped", reason="not today")
-    compared = baseline.compare({"items": [old]}, [new])
+    old = Entry.at("a::b::c", outcome="passed")
+    new = Entry.at("a::b::c", outcome="skipped", reason="not today")
+    compared = baseline.compare([old], [new])
     assert compared.worse == ["a::b::c was passed, now skipped: not today"]
 
 

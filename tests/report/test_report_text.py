@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from gradcheck.report.annotations import annotation_lines
-from gradcheck.report.entry import new_entry
+from gradcheck.report.entry import Entry
 from gradcheck.report.live import Live
 from gradcheck.report.plots import sparkline
 from gradcheck.report.terminal import summary_lines
 from gradcheck.report.text import failure_text
 from gradcheck.result import Finding, Result
-from gradcheck.yamlcases.case import Case, Place
 
 YAML = """\
   shakespeare_gpt:
@@ -24,10 +23,13 @@ YAML = """\
     checks:
       graph:
 """
-CASE = Case(
-    name="shakespeare_gpt",
-    model="gpt",
-    place=Place(file="cases/shakespeare.yaml", line=14, text=YAML),
+ENTRY = Entry.at(
+    "cases/shakespeare.yaml::shakespeare_gpt::graph",
+    case="shakespeare_gpt",
+    check="graph",
+    line=14,
+    seed=0,
+    yaml=YAML,
 )
 CUT = Finding(
     code="cut",
@@ -40,24 +42,24 @@ CUT = Finding(
 )
 
 
-def test_the_text_of_a_failure() -> None:
-    text = failure_text(CASE, "graph", Result(findings=(CUT,)), seed=0)
-    assert text == (
-        "cases/shakespeare.yaml:14  shakespeare_gpt::graph  FAILED\n"
-        "  38 of 38 parameters get no gradient from the loss\n"
-        "     the graph is cut at train.py:41   "
-        "logits_2d = Tensor(logits.data.reshape(-1, vocab))\n"
-        "     `logits` was made at model.py:88 by linear; "
-        "upstream: token_embedding.weight, ... (38)\n"
-        "  use a Tensor operation instead: logits.reshape(-1, vocab)\n"
-        "  14 |   shakespeare_gpt:\n"
-        "  15 |     model: gpt\n"
-        "  16 |     data: {name: shakespeare, batch: 4}\n"
-        "  17 |     checks:\n"
-        "  18 |       graph:\n"
-        '  re-run: pytest --gradcheck "cases/shakespeare.yaml::shakespeare_gpt::graph" '
-        "--gradcheck-seed 0"
-    )
+def test_the_text_of_a_failure(golden) -> None:
+    golden(failure_text(ENTRY.but(findings=(CUT,))))
+
+
+def test_the_lines_of_the_case_are_its_name_and_its_check() -> None:
+    def shown(check: str, yaml: str) -> list[str]:
+        lines = failure_text(ENTRY.but(check=check, yaml=yaml)).splitlines()
+        return [line.strip() for line in lines if " | " in line]
+
+    assert shown("graph", YAML) == ["14 |   shakespeare_gpt:", "18 |       graph:"]
+    assert shown("graph", "a:\n  op: x\n  checks: {graph: }\n") == [
+        "14 | a:",
+        "16 |   checks: {graph: }",
+    ]
+    assert shown("graph", "a:\n  op: x\n") == ["14 | a:"]
+    assert shown("graph", "") == []
+    everything = failure_text(ENTRY, verbose=True)
+    assert all(line in everything for line in YAML.splitlines())
 
 
 def many(count: int, lines: int = 4) -> tuple[Finding, ...]:
@@ -72,20 +74,18 @@ def many(count: int, lines: int = 4) -> tuple[Finding, ...]:
     )
 
 
-LONG = Place(
-    file="a.yaml", line=3, text="\n".join(f"    k{i}: 1" for i in range(30)) + "\n    graph: {}"
-)
+LONG = ENTRY.but(line=3, yaml="\n".join(f"    k{i}: 1" for i in range(30)) + "\n    graph: {}")
 
 
 @pytest.mark.parametrize("findings", [many(1, 60), many(2, 8), many(40), many(40, 0), many(3)])
-@pytest.mark.parametrize("place", [LONG, CASE.place])
+@pytest.mark.parametrize("entry", [LONG, ENTRY])
 @pytest.mark.parametrize("figures", [{}, {"loss_curve": {"steps": [1, 2], "loss": [2.0, 1.0]}}])
-def test_never_more_than_twenty_lines_first_and_last_as_always(findings, place, figures) -> None:
-    case = CASE.model_copy(update={"place": place})
+def test_never_more_than_twenty_lines_first_and_last_as_always(findings, entry, figures) -> None:
     result = Result(findings=findings, figures=figures, notes=("a", "b", "c", "d"))
-    lines = failure_text(case, "graph", result, seed=3).splitlines()
+    failed = entry.with_result(result)
+    lines = failure_text(failed).splitlines()
     assert len(lines) <= 20
-    assert lines[0] == f"{place.file}:{place.line}  shakespeare_gpt::graph  FAILED"
+    assert lines[0] == f"{entry.file}:{entry.line}  shakespeare_gpt::graph  FAILED"
     assert lines[1] == "  finding 0"
     assert "  advice 0" in lines
     assert any(line.strip().endswith(("graph:", "graph: {}")) for line in lines)
@@ -93,21 +93,21 @@ def test_never_more_than_twenty_lines_first_and_last_as_always(findings, place, 
     said = "\n".join(lines)
     if len(findings) > 3:
         assert "more findings; -vv shows all" in said
-    everything = failure_text(case, "graph", result, seed=3, verbose=True)
+    everything = failure_text(failed, verbose=True)
     for finding in findings:
         assert f"  {finding.message}\n" in everything
 
 
 def test_what_is_left_out_is_counted() -> None:
-    lines = failure_text(CASE, "graph", Result(findings=many(40, 0)), seed=0).splitlines()
+    lines = failure_text(ENTRY.but(findings=many(40, 0))).splitlines()
     shown = sum(line.startswith("  finding") for line in lines)
     (rest,) = [line for line in lines if "more finding" in line]
     assert rest == f"  and {40 - shown} more findings; -vv shows all"
 
 
 def test_a_name_that_a_shell_would_change_is_quoted_otherwise() -> None:
-    case = CASE.model_copy(update={"place": Place(file="my $cases/a b.yaml", line=1)})
-    last = failure_text(case, "graph", Result(findings=(CUT,)), seed=0).splitlines()[-1]
+    entry = ENTRY.but(nodeid="my $cases/a b.yaml::shakespeare_gpt::graph", findings=(CUT,))
+    last = failure_text(entry).splitlines()[-1]
     assert "--gradcheck 'my $cases/a b.yaml::shakespeare_gpt::graph' --gradcheck-seed" in last
 
 
@@ -124,9 +124,9 @@ def test_a_curve_in_a_line() -> None:
     assert (long[0], long[-1]) == ("▁", "█")
 
 
-def entries() -> list[dict]:
+def entries() -> list[Entry]:
     return [
-        new_entry(
+        Entry.at(
             "a.yaml::x::gradient",
             check="gradient",
             case="x",
@@ -140,30 +140,28 @@ def entries() -> list[dict]:
                 "states": [{"parameter": "v", "shape": [2, 3], "status": "ok"}],
             },
         ),
-        new_entry(
+        Entry.at(
             "a.yaml::y::gradient",
             check="gradient",
             case="y",
             outcome="failed",
             seconds=2.0,
-            findings=[
-                {"code": "sign", "message": "50% wrong: w, b", "relative_error": 0.25}
-                | {"parameter": "layers.0.weight"}
-            ],
+            findings=(
+                Finding(
+                    code="sign",
+                    message="50% wrong: w, b",
+                    relative_error=0.25,
+                    parameter="layers.0.weight",
+                ),
+            ),
             line=9,
         ),
-        new_entry("a.yaml::z::graph", check="graph", outcome="xfailed", seconds=0.001),
+        Entry.at("a.yaml::z::graph", check="graph", outcome="xfailed", seconds=0.001),
     ]
 
 
-def test_summary_counts_worst_and_slowest() -> None:
-    assert summary_lines(entries(), [], 0) == [
-        "gradient  1 passed, 1 failed",
-        "graph     1 xfailed",
-        "worst relative error: 2.5e-01 in a.yaml::y::gradient (layers.0.weight)",
-        "slowest: 2.00 s a.yaml::y::gradient",
-        "         0.50 s a.yaml::x::gradient",
-    ]
+def test_summary_counts_worst_and_slowest(golden) -> None:
+    golden("\n".join(summary_lines(entries(), [], 0)))
 
 
 def test_summary_is_silent_without_cases() -> None:
@@ -171,16 +169,9 @@ def test_summary_is_silent_without_cases() -> None:
     assert summary_lines([], ["plugin x is broken"], 0) == ["plugin failure: plugin x is broken"]
 
 
-def test_v_shows_measurements_and_vv_the_tensors() -> None:
-    once = "\n".join(summary_lines(entries(), [], 1))
-    assert "a.yaml::x::gradient  worst_relative_error 3e-11, worst_at w, entries 1,234" in once
-    assert "bias" not in once
-    twice = summary_lines(entries(), [], 2)
-    assert "  tensors  error  entries" in twice
-    assert "  w        3e-11  6" in twice
-    assert "  bias     0" in twice
-    assert "  states  shape  status" in twice
-    assert "  v       2x3    ok" in twice
+@pytest.mark.parametrize("verbosity", [1, 2], ids=["v", "vv"])
+def test_v_shows_measurements_and_vv_the_tensors(verbosity: int, golden) -> None:
+    golden("\n".join(summary_lines(entries(), [], verbosity)))
 
 
 def test_vv_lists_the_parameters_of_a_right_model_too(project) -> None:

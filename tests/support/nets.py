@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcheck.result import Finding, Result
-from tests.support.subjects import codes
 from tinytorch import Tensor, nn
 
 
@@ -29,11 +27,6 @@ class Table(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.table(ids)
-
-
-def only(result: Result) -> Finding:
-    assert len(result.findings) == 1, codes(result)
-    return result.findings[0]
 
 
 def plain_step(model: Any, batch: Any, loss: Any) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,16 +9,11 @@ from gradcheck.checks.gradient.check import Gradient
 from gradcheck.checks.gradient.options import GradientOptions
 from gradcheck.frameworks.tinytorch import TinyTorch
 from gradcheck.names.registry import Entry, Registry
+from gradcheck.probe.from_case import CaseSubject
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Result
-from gradcheck.shards import Shard
-from gradcheck.yamlcases.case import Case, InputSpec
-from tinytorch.op import OPS, Op
-
-
-def spec(value: Any) -> InputSpec:
-    """A shape, or the keys of an `InputSpec`."""
-    return InputSpec(**value) if isinstance(value, dict) else InputSpec(shape=tuple(value))
+from gradcheck.yamlcases.case import Case
+from tinytorch import OPS, Op
 
 
 def registry(framework: Any = TinyTorch, **things: tuple[str, Any]) -> Registry:
@@ -52,10 +46,10 @@ def check_op(
         op=name,
         seed=seed,
         args=dict(args or {}),
-        inputs={k: spec(v) for k, v in inputs.items()},
+        inputs=dict(inputs),
     )
     names = registry(framework, **{name: ("op", value)})
-    return checked(lambda: Subject(case, names), **options)
+    return checked(lambda: CaseSubject(case, names), **options)
 
 
 def check_model(
@@ -70,18 +64,9 @@ def check_model(
     """The gradient check of a model whose step(model, batch, loss) makes its own data."""
     case = Case(name="model", model="model", step="step", seed=seed, training=training)
     things = {"model": ("model", factory), "step": ("step", step)}
-    return checked(lambda: Subject(case, registry(framework, **things)), **options)
+    return checked(lambda: CaseSubject(case, registry(framework, **things)), **options)
 
 
 def checked(make: Callable[[], Subject], **options: Any) -> Result:
-    """The gradient check of the subjects that `make` makes. Its shards travel as text."""
-    check = Gradient()
-    wanted = GradientOptions(**options)
-    if wanted.shards == 1:
-        return check.run(make(), wanted)
-    parts = [check.run_shard(make(), wanted, shard) for shard in Shard.all(wanted.shards)]
-    return check.merge([json.loads(json.dumps(part, allow_nan=False)) for part in parts], wanted)
-
-
-def codes(result: Result) -> list[str]:
-    return [f.code for f in result.findings]
+    """The gradient check of the subject that `make` makes."""
+    return Gradient().run(make(), GradientOptions(**options))

@@ -1,4 +1,4 @@
-"""A project whose checks find what their options say: for tests of the plugin and its reports."""
+"""A project for tests of the plugin and its reports; its checks find what their options say."""
 
 from __future__ import annotations
 
@@ -95,14 +95,10 @@ def identity(x):
 
 
 @hookimpl
-def gradcheck_checks(register):
+def gradcheck_register(register):
     for check in (Planned(), Other(), Inapplicable(), Broken()):
-        register(check.name, check)
-
-
-@hookimpl
-def gradcheck_ops(register):
-    register("identity", identity)
+        register.check(check.name, check)
+    register.op("identity", identity)
 '''
 
 
@@ -110,6 +106,7 @@ def gradcheck_ops(register):
 def everything_imported() -> None:
     """In-process runs forget what they import; numpy cannot be imported a second time."""
     import gradcheck.engine
+    import gradcheck.frameworks.tinytorch
     import gradcheck.in_pytest.collect
     import gradcheck.in_pytest.reporter
     import gradcheck.names.load
@@ -120,13 +117,14 @@ def everything_imported() -> None:
 
 
 class Project:
-    """A folder with the plugin above. `cases` writes a file of op cases, `run` runs pytest."""
+    """A folder outside CI. `cases` writes a file of op cases, `run` runs pytest in this process."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("CI", "GITHUB_ACTIONS"):
+            monkeypatch.delenv(name, raising=False)
         self.pytester = pytester
         self.path = pytester.path
         pytester.makeini("[pytest]\n")
-        self.write("plugins/fake.py", PLUGIN)
 
     def write(self, path: str, text: str) -> None:
         file = self.path / path
@@ -156,6 +154,7 @@ class Project:
 def project(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, everything_imported: None
 ) -> Project:
-    for name in ("CI", "GITHUB_ACTIONS"):
-        monkeypatch.delenv(name, raising=False)
-    return Project(pytester)
+    """A project with the plugin above."""
+    project = Project(pytester, monkeypatch)
+    project.write("plugins/fake.py", PLUGIN)
+    return project

@@ -9,11 +9,9 @@ import numpy as np
 
 from gradcheck.engine import run_check
 from gradcheck.names.load import load
-from gradcheck.names.registry import Entry, Registry
+from gradcheck.names.registry import KINDS, SHARED, Entry, Registry
 from gradcheck.result import Result
 from gradcheck.yamlcases.case import Case, DataSpec, Named
-
-SHARED = ("dataset", "check", "framework", "fault")
 
 
 class Arrays:
@@ -46,14 +44,26 @@ class Bench:
     """A registry with the built-in things, and what a test adds."""
 
     def __init__(self) -> None:
-        self.registry: Registry = load(entry_points=False)
+        self._builtin = load(entry_points=False)
+        self._own: dict[tuple[str, str], Entry] = {}
         self.data("images", images)
         self.data("texts", texts)
 
     def add(self, kind: str, name: str, value: Any, **extra: Any) -> None:
         owner = None if kind in SHARED else "tinytorch"
-        self.registry._entries.pop((kind, owner, name), None)
-        self.registry.add(Entry(kind, name, value, "test", "here:1", owner, extra))
+        self._own[kind, name] = Entry(kind, name, value, "test", "here:1", owner, extra)
+
+    @property
+    def registry(self) -> Registry:
+        """A new one: what the test adds replaces a thing of the same kind and name."""
+        made = Registry()
+        for kind in KINDS:
+            for entry in self._builtin.entries(kind):
+                if (kind, entry.name) not in self._own:
+                    made.add(entry)
+        for entry in self._own.values():
+            made.add(entry)
+        return made
 
     def data(self, name: str, factory: Callable[..., Any]) -> None:
         self.add("dataset", name, factory)
@@ -98,7 +108,3 @@ class Bench:
             dtype=dtype,
         )
         return run_check(case, check, self.registry)
-
-
-def codes(result: Result) -> list[str]:
-    return [finding.code for finding in result.findings]

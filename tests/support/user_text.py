@@ -15,8 +15,6 @@ class Net(nn.Module):
         return self.second(h)
 """
 
-UPSTREAM = "first.weight, first.bias"
-
 
 def net(*middle: str) -> str:
     return NET.replace("{middle}", "\n        ".join(middle))

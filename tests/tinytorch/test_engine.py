@@ -10,23 +10,9 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
+from tests.tinytorch.arrays import leaf
 from tinytorch import GraphError, PullbackError, Tensor
 from tinytorch.autograd import topological
-from tinytorch.op import OPS, op
-
-
-def leaf(*values: float, dtype: Any = np.float64) -> Tensor:
-    return Tensor(np.array(values, dtype=dtype), requires_grad=True)
-
-
-@pytest.fixture
-def own_op() -> Any:
-    """Define ops that are forgotten after the test."""
-    before = dict(OPS)
-    yield op
-    OPS.clear()
-    OPS.update(before)
-
 
 # --- one pass, linear in the number of nodes ------------------------------------------------------
 

@@ -14,10 +14,11 @@ from hypothesis.extra import numpy as hnp
 
 import tinytorch
 import tinytorch.nn.functional as F
+from tests.tinytorch.arrays import signed
 from tests.tinytorch.op_table import CALLS, Call
 from tinytorch import OPS, ShapeError, Tensor
 from tinytorch.autograd import pull_back
-from tinytorch.op import Node
+from tinytorch.node import Node
 from tinytorch.ops._erf import erf as erf_of
 from tinytorch.ops._normal import normal_cdf
 
@@ -47,10 +48,6 @@ def nodes_of(call: Call, seed: int = 0) -> list[Node]:
 
 def arrays_of(node: Node) -> list[Any]:
     return [t._data if isinstance(t, Tensor) else t for t in node.inputs]
-
-
-def signed(shape: tuple[int, ...], seed: int = 3) -> np.ndarray:
-    return np.asarray(np.random.default_rng(seed).standard_normal(shape) * 3)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 import tinytorch
 import tinytorch.nn.functional
+from tests.tinytorch.arrays import signed
 from tests.tinytorch.op_table import CALLS, Call
 from tinytorch import OPS, Tensor
 
@@ -33,10 +34,6 @@ def run_ours(call: Call, dtype: Any) -> tuple[Tensor, list[Any]]:
         for a in call.arrays()
     ]
     return call.ours(OURS, *leaves), leaves
-
-
-def signed(shape: tuple[int, ...]) -> np.ndarray:
-    return np.asarray(np.random.default_rng(1).standard_normal(shape) * 3)
 
 
 @pytest.mark.filterwarnings("ignore")

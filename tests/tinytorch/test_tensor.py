@@ -10,22 +10,8 @@ import numpy as np
 import pytest
 
 import tinytorch as tt
+from tests.tinytorch.arrays import leaf
 from tinytorch import GraphError, ShapeError, Tensor
-from tinytorch.op import OPS, op
-
-
-def leaf(*values: float, dtype: Any = np.float64) -> Tensor:
-    return Tensor(np.array(values, dtype=dtype), requires_grad=True)
-
-
-@pytest.fixture
-def own_op() -> Any:
-    """Define ops that are forgotten after the test."""
-    before = dict(OPS)
-    yield op
-    OPS.clear()
-    OPS.update(before)
-
 
 # --- outside the graph ------------------------------------------------------------------------
 

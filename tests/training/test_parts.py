@@ -12,7 +12,7 @@ import pytest
 
 from gradcheck.names import load as plugins
 from gradcheck.names.registry import Registry
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.from_case import CaseSubject
 from gradcheck.training.curve import loss_curve
 from gradcheck.training.gate import examine
 from gradcheck.training.history import History
@@ -61,12 +61,12 @@ def test_rates_of_an_optimizer_with_an_lr_only() -> None:
 
 def test_the_first_update_is_the_scheduled_and_clipped_one(registry: Registry) -> None:
     spec = TrainSpec(steps=1, clip=0.01, schedule=ScheduleSpec(warmup=3))
-    reference = Subject(case(), registry)
+    reference = CaseSubject(case(), registry)
     before = reference.state()
     gradients = {n: g for n, g in reference.gradients().items() if g is not None}
     norm = math.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients.values()))
     assert norm > 0.01
-    trainer = Trainer(Subject(case(), registry), spec)
+    trainer = Trainer(CaseSubject(case(), registry), spec)
     trainer.run()
     after = trainer.state()
     for name, gradient in gradients.items():
@@ -76,21 +76,21 @@ def test_the_first_update_is_the_scheduled_and_clipped_one(registry: Registry) -
 
 def test_every_step_sees_the_next_batch(registry: Registry) -> None:
     seen: list[Any] = []
-    subject = Subject(case(), registry)
+    subject = CaseSubject(case(), registry)
     real = subject.train_step
     subject.train_step = lambda batch, seed: seen.append(batch[0]._data) or real(batch, seed=seed)  # type: ignore[method-assign,func-returns-value]
     Trainer(subject, TrainSpec(steps=5)).run()
-    expected = [b[0] for b in Subject(case(), registry).new_loader().take(5)]
+    expected = [b[0] for b in CaseSubject(case(), registry).new_loader().take(5)]
     np.testing.assert_array_equal(seen, expected)
 
 
 def test_evaluation_is_the_loss_of_held_out_batches_in_eval_mode(registry: Registry) -> None:
     with_dropout = case(args={**case().args, "dropout": 0.5})
-    trainer = Trainer(Subject(with_dropout, registry), TrainSpec())
+    trainer = Trainer(CaseSubject(with_dropout, registry), TrainSpec())
     once, twice = trainer.held_out_loss(4), trainer.held_out_loss(4)
     assert once == twice
     assert trainer.subject.model.training
-    plain = Trainer(Subject(case(), registry), TrainSpec())
+    plain = Trainer(CaseSubject(case(), registry), TrainSpec())
     assert plain.held_out_loss(4) == pytest.approx(once, rel=1e-6)
     validation = plain.subject.dataset.validation()
     batch = [np.stack(f) for f in zip(*(validation[i] for i in range(len(validation))))]

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from gradcheck.yamlcases.load import load_cases
 from gradcheck.yamlcases.text import YamlProblem, compose
+from tests.support.golden import Golden, read_sections
 from tests.yamlcases.shelf import GOOD, HEAD, MODEL, REGISTRY, load, messages
 
-
-class Bad(NamedTuple):
-    text: str
-    errors: list[str]
-    cases: list[str]
-
-
-def read_table() -> dict[str, Bad]:
-    """The sections of bad_files.txt by name."""
-    text = (Path(__file__).parent / "bad_files.txt").read_text(encoding="utf-8")
-    table = {}
-    for section in text.split("\n=== ")[1:]:
-        name, _, rest = section.partition("\n")
-        written, _, said = rest.partition("--- errors\n")
-        errors, _, cases = said.partition("--- cases:")
-        table[name] = Bad(written, errors.splitlines(), cases.replace(",", " ").split())
-    return table
-
-
-TABLE = read_table()
+FILES = Path(__file__).parent / "bad_files.txt"
+SAID = "--- errors"
+# name -> the text of the file
+TABLE = {name: text.split(SAID)[0] for name, text in read_sections(FILES)[1].items()}
 
 
 def test_there_are_many() -> None:
@@ -38,16 +22,12 @@ def test_there_are_many() -> None:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_errors_are_these(name: str) -> None:
-    bad = TABLE[name]
-    loaded = load(bad.text)
-    assert [str(e) for e in loaded.errors] == [f"cases/a.yaml:{e}" for e in bad.errors]
-    assert [c.name for c in loaded.cases] == bad.cases
-
-
-@pytest.mark.parametrize("name", TABLE)
-def test_sentences_have_no_traceback_and_no_pydantic(name: str) -> None:
-    for error in load(TABLE[name].text).errors:
+def test_errors_are_these(name: str, golden: Golden) -> None:
+    loaded = load(TABLE[name])
+    errors = "".join(str(e).removeprefix("cases/a.yaml:") + "\n" for e in loaded.errors)
+    cases = f"--- cases: {', '.join(c.name for c in loaded.cases)}"
+    golden(f"{TABLE[name]}{SAID}\n{errors}{cases}", name=name, path=FILES)
+    for error in loaded.errors:
         assert "Traceback" not in error.message
         assert "Input should" not in error.message
         assert "pydantic" not in error.message
@@ -62,7 +42,7 @@ def test_empty_file() -> None:
 
 
 def test_tabs() -> None:
-    said = "a tab stands in the indentation; YAML indents with spaces only: replace the tab"
+    said = "there is a tab in the indentation; YAML indents with spaces only: replace the tab"
     assert messages(HEAD + "  bad:\n\top: tanh\n") == [f"4:1: {said}"]
     assert messages(HEAD + GOOD + "    \tseed: 1\n") == [f"6:5: {said}"]
 
@@ -84,7 +64,7 @@ def test_other_encodings() -> None:
     ]
     assert messages(HEAD.encode("utf-16")) == ["1:1: the file is UTF-16; save it as UTF-8"]
     assert messages(HEAD + "  a\x07b: {}\n") == [
-        "3:4: character U+0007 cannot stand in YAML; remove it"
+        "3:4: character U+0007 is not allowed in YAML; remove it"
     ]
 
 
@@ -95,7 +75,7 @@ def test_yaml_bomb(of: str) -> None:
         lines.append(f"x-{name}: &{name} " + of.format(", ".join([f"*{inner}"] * 10)))
     (said,) = messages("\n".join(lines) + "\ncases:\n" + GOOD)
     assert said.endswith(
-        "aliases and merges make more than 1,500,000 values here; write less of them"
+        "aliases and merges make more than 1,500,000 values here; use fewer of them"
     )
     assert said.startswith("8:6: ")
 
@@ -123,7 +103,7 @@ def test_many_values_are_bounded() -> None:
 
 def test_many_directives_are_refused_at_once() -> None:
     many = "".join(f"%TAG !{i}! x\n" for i in range(100_000))
-    said = "directives have no use in a case file; remove it"
+    said = "directives are not used in case files; remove it"
     assert messages(many + "---\n" + HEAD + GOOD) == [f"1:1: %TAG {said}"]
     assert messages(HEAD + GOOD + "...\n" + many) == [f"7:1: %TAG {said}"]
 
@@ -143,7 +123,7 @@ def test_parametrize_is_bounded() -> None:
 def test_errors_are_bounded() -> None:
     loaded = load(HEAD + GOOD + "".join(f"  c{i}: {{op: tann{i}}}\n" for i in range(3000)))
     assert len(loaded.errors) == 101
-    assert loaded.errors[-1].message == "there are more errors in this file; fix those above first"
+    assert loaded.errors[-1].message == "this file has more errors; fix those above first"
     assert [c.name for c in loaded.cases] == ["good"]
 
 
@@ -188,7 +168,7 @@ def test_the_python_parser_refuses_the_same_texts(name: str) -> None:
     verdicts = []
     for pure in (False, True):
         try:
-            compose(TABLE[name].text, pure=pure)
+            compose(TABLE[name], pure=pure)
             verdicts.append("read")
         except YamlProblem:
             verdicts.append("refused")

@@ -228,8 +228,8 @@ def test_parameters_go_through_shorthands_and_defaults() -> None:
 def test_an_id_that_parameters_make_twice() -> None:
     text = HEAD + GOOD.replace("good", "a.seed-1") + GOOD.replace("good", "a")
     assert messages(text + "    parametrize: {seed: [1]}\n") == [
-        "6:3: parametrize makes the id 'a.seed-1', which line 3 has already; give one of the cases "
-        "another name"
+        "6:3: parametrize makes the id 'a.seed-1', which line 3 already has; rename one of the "
+        "cases"
     ]
 
 
@@ -295,7 +295,7 @@ def test_inputs_by_position_where_the_op_has_other_names() -> None:
         "3:17: op tanh takes 1 inputs (x), and the case has 2"
     ]
     assert messages(HEAD + "  c: {op: layer_norm, inputs: {weight: [2]}}\n") == [
-        "3:23: op layer_norm needs 'x'; add it to `inputs`, or to `args` if it is no array"
+        "3:23: op layer_norm needs 'x'; add it to `inputs`, or to `args` if it is not an array"
     ]
 
 

@@ -90,4 +90,4 @@ def test_the_same_seed_draws_the_same() -> None:
 def test_problems(keys: dict[str, object], key: str) -> None:
     found = problem(InputSpec.model_validate(keys))
     assert found is not None
-    assert found[0] == key
+    assert found.path == ((key,) if key else ())

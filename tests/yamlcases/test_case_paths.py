@@ -12,7 +12,7 @@ from gradcheck.yamlcases.load import CaseFile, load_cases
 from tests.yamlcases.shelf import make_registry
 
 SAID = (
-    "data.path leads out of the folder of the case file, and a case reads no file elsewhere; put "
+    "data.path is outside the folder of the case file, and a case reads no file elsewhere; put "
     "the file beside the case, or let a dataset of a plugin find it"
 )
 

@@ -67,9 +67,9 @@ def _parametrized(document: Any) -> bool:
 def test_which_bad_files_are_good_to_the_schema() -> None:
     """Those that are bad as YAML, and those that only the validator can know."""
     fine = set()
-    for name, bad in TABLE.items():
+    for name, text in TABLE.items():
         with contextlib.suppress(YamlProblem):
-            node = compose(bad.text)
+            node = compose(text)
             values = Values()
             document = None if node is None else values.build(node)
             if not values.problems and VALIDATOR.is_valid(document):

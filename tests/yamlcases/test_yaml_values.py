@@ -98,9 +98,9 @@ def test_duplicates_are_found_at_every_level(pure: bool) -> None:
     values = Values()
     assert values.build(node) == {"a": {"b": 1}, "c": [{"d": 1}]}
     assert [(p.line, p.column, p.message) for p in values.problems] == [
-        (1, 11, "duplicate key 'b'; it stands in line 1 already"),
-        (2, 1, "duplicate key 'a'; it stands in line 1 already"),
-        (3, 12, "duplicate key 'd'; it stands in line 3 already"),
+        (1, 11, "duplicate key 'b': first defined on line 1"),
+        (2, 1, "duplicate key 'a': first defined on line 1"),
+        (3, 12, "duplicate key 'd': first defined on line 3"),
     ]
 
 

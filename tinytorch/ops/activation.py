@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tinytorch.op import op
+from tinytorch.operation import op
 from tinytorch.ops._erf import erf as erf_of
 from tinytorch.ops._normal import normal_cdf
 from tinytorch.ops._pieces import piecewise

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.op import op
+from tinytorch.operation import op
 from tinytorch.ops._windows import as_tuple, fold, pad_pairs, unfold
 
 

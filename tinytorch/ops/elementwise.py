@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinytorch.op import op
+from tinytorch.operation import op
 
 
 @op

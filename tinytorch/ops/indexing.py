@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.op import op
+from tinytorch.operation import op
 from tinytorch.ops._dims import count_from_end
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.op import op
+from tinytorch.operation import op
 from tinytorch.ops._dims import remember_ndim
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from tinytorch.autograd import unbroadcast
-from tinytorch.op import op
+from tinytorch.operation import op
 
 
 def _t(x):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tinytorch.op import op
+from tinytorch.operation import op
 from tinytorch.ops._dims import Dims, count_from_end, several_from_end
 
 _over_dims = several_from_end("dim", empty_is_all=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.op import op
+from tinytorch.operation import op
 from tinytorch.ops._dims import count_from_end, negative, negatives, several_from_end
 from tinytorch.tensor import Tensor
 

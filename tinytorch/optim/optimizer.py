@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinytorch.errors import TinytorchError
-from tinytorch.op import enable_grad
+from tinytorch.grad_mode import enable_grad
 from tinytorch.tensor import Tensor
 
 Array = NDArray[Any]

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gradcheck.checks.base import Options, Shards
+from gradcheck.checks.base import Options
+from gradcheck.numerics.examine import Settings
+from gradcheck.numerics.inputs.variants import NAMES, VariantName
+from gradcheck.yamlcases.case import Inputs, InputSpec
+from gradcheck.yamlcases.written import Shorthand
+
+
+def as_variants(value: Any) -> Any:
+    """`true` stands for all kinds of derived inputs, `false` for none."""
+    if isinstance(value, bool):
+        return list(NAMES) if value else []
+    return value
 
 
 class GradientOptions(Options):
@@ -35,13 +47,29 @@ class GradientOptions(Options):
         description="numbers that the op-by-op check may read and write; where all entries of an "
         "input would cost more than its share, random directions are taken instead",
     )
-    variants: bool | list[str] = Field(
+    variants: Annotated[list[VariantName], Shorthand(as_variants, bool)] = Field(
         True,
+        validate_default=True,
         description="derived inputs of an op case: true for all, false for none, or the names of "
         "those wanted",
     )
-    skip_variants: list[str] = Field([], description="names of derived inputs that do not apply")
-    extra: list[dict[str, object]] = Field(
+    skip_variants: list[VariantName] = Field(
+        [], description="names of derived inputs that do not apply"
+    )
+    extra: list[Annotated[Inputs, Field(min_length=1)]] = Field(
         [], description="more inputs to check an op at, each written like `inputs`"
     )
-    shards: Shards = 1
+
+    def declared(self) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, InputSpec]]]:
+        for i, specs in enumerate(self.extra):
+            yield ("extra", i), specs
+
+    def settings(self) -> Settings:
+        """What is asked of the examination of one point."""
+        return Settings(
+            directions=self.directions,
+            budget=self.budget,
+            exhaustive=self.exhaustive,
+            method=self.method,
+            order=self.order,
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,150 +14,168 @@ from gradcheck.numerics.examine import examine
 from gradcheck.numerics.inputs import variants
 from gradcheck.numerics.ops.overflow import overflow
 from gradcheck.numerics.telling.blame import at_home
-from gradcheck.numerics.telling.merge import Examination
-from gradcheck.probe.subject import Subject
-from gradcheck.result import Finding, Json
-from gradcheck.shards import Dealer, Shard
-from gradcheck.yamlcases.case import InputSpec
+from gradcheck.probe.subject import Declared, Subject
+from gradcheck.result import Finding
+from gradcheck.yamlcases.inputs import draw_inputs
 
 BUDGET = 2e7
-"""Budget of one derived input: small, for there are many."""
-SMALL = 1000
-"""Entries from which on the size of an input tells what its check costs."""
+"""Budget of one derived input: small, because there are many."""
 ENOUGH = 3
 """Findings after which no more inputs are tried."""
 
 
 class Variants:
-    """The derived and extra inputs of an op case, those that are dealt to one shard.
+    """Checks an op at derived and extra inputs.
 
-    tried: what became of each, in plain values. order: its place among all. kind: the name of what
-    it derives from, None when the op refuses it. dropped: refused, be it in the backward.
+    kinds: how many inputs of each kind the op takes. dropped: at how many it raised, in the
+    forward or in the backward.
     """
 
-    def __init__(
-        self, subject: Subject, options: GradientOptions, home: str | None, shard: Shard
-    ) -> None:
-        self.subject, self.options, self.home, self.shard = subject, options, home, shard
-        self.tried: list[Json] = []
+    def __init__(self, subject: Subject, declared: Declared, options: GradientOptions) -> None:
+        self.subject, self.declared, self.options = subject, declared, options
+        self.settings = dataclasses.replace(options.settings(), budget=BUDGET)
+        self.findings: list[Finding] = []
         self.notes: list[str] = []
+        self.kinds: dict[str, int] = {}
+        self.dropped = 0
 
-    def wanted(self, name: str) -> bool:
-        chosen = self.options.variants
-        listed = chosen if isinstance(chosen, bool) else name in chosen
-        return listed and name not in self.options.skip_variants
+    def measurements(self) -> dict[str, Any]:
+        return {
+            "variants": sum(self.kinds.values()),
+            "variant_kinds": self.kinds,
+            "variants_dropped": self.dropped,
+        }
+
+    def wanted(self, name: variants.VariantName) -> bool:
+        return name in self.options.variants and name not in self.options.skip_variants
 
     def candidates(self) -> Iterator[tuple[str, int, list[variants.Candidate]]]:
-        case = self.subject.case
         operands = {n: self.subject.framework.get(t) for n, t in self.subject.operands.items()}
         rng = np.random.default_rng([self.subject.seed, 5])
-        known = set(variants.NAMES)
-        asked = self.options.variants if isinstance(self.options.variants, list) else []
-        for name in itertools.chain(asked, self.options.skip_variants):
-            if name not in known:
-                self.notes.append(
-                    f"no variant is called {name!r}; there are {', '.join(variants.NAMES)}"
-                )
-        yield from variants.derive(case.inputs, operands, rng, self.wanted)
-        for number, extra in enumerate(self.options.extra):
-            specs = {
-                n: s if isinstance(s, InputSpec) else InputSpec.model_validate(_spec(s))
-                for n, s in extra.items()
-            }
-            arrays = dict(operands)
-            arrays.update({n: variants.draw(s, rng) for n, s in specs.items()})
-            full = {**case.inputs, **specs}
-            yield f"extra{number}", 1, [variants.Candidate(f"extra{number}", arrays, full)]
+        yield from variants.derive(self.declared.inputs, operands, rng, self.wanted)
+        for number, specs in enumerate(self.options.extra):
+            arrays = {**operands, **draw_inputs(specs, rng)}
+            full = {**self.declared.inputs, **specs}
+            name = f"extra{number}"
+            yield name, 1, [variants.Candidate(name, arrays, full, asked=True)]
 
-    def run(self, settings: dict[str, Any]) -> None:
-        dealer = Dealer(self.shard)
-        order = found = 0
+    def run(self) -> None:
         for name, keep, candidates in self.candidates():
             kept = 0
             for candidate in candidates:
                 if kept == keep:
                     break
-                order += 1
                 subject = self.accepted(candidate)
-                if subject is None:
-                    if self.shard.last:  # counted once
-                        self._tell(order, None, True, [])
+                if isinstance(subject, str):
+                    self.dropped += 1
+                    if candidate.asked:
+                        self.findings.append(self.refused(subject, candidate))
                     continue
                 kept += 1
-                size = sum(a.size for a in candidate.arrays.values())
-                if not dealer.mine(size + SMALL):
-                    continue
-                findings, dropped = self.examine(subject, candidate, settings)
+                self.kinds[name] = self.kinds.get(name, 0) + 1
+                findings, dropped = self.examine(subject, candidate)
+                self.dropped += dropped
                 if name == "huge" and not findings:
-                    findings = self.told(overflow(subject, candidate.arrays), candidate)
-                self._tell(order, name, dropped, findings)
-                found += len(findings)
-                if found >= ENOUGH:
+                    findings = self.worded(overflow(subject, candidate.arrays), candidate)
+                self.findings += findings
+                if len(self.findings) >= ENOUGH:
                     return
 
-    def _tell(self, order: int, kind: str | None, dropped: bool, findings: list[Finding]) -> None:
-        told = [f.to_json() for f in findings]
-        self.tried.append({"order": order, "kind": kind, "dropped": dropped, "findings": told})
-
-    def accepted(self, candidate: variants.Candidate) -> Subject | None:
-        """The subject at these inputs, or None where the op refuses them."""
+    def accepted(self, candidate: variants.Candidate) -> Subject | str:
+        """The subject at these inputs, or a clause on how the op refuses them."""
         try:
             subject = self.subject.fresh(arrays=candidate.arrays)
             with np.errstate(all="ignore"):
                 output = subject.forward()
                 value = np.asarray(subject.value(output))
-        except Exception:  # refused: an op need not take everything (counted by the caller)
-            return None
-        if value.dtype.kind != "f" or not value.size or not np.isfinite(value).all():
-            return None
+        except Exception as error:  # an op need not take every derived input
+            return self.said(error)
+        if value.dtype.kind != "f" or not value.size:
+            return f"its value is {value.dtype} of shape {list(value.shape)}"
+        if not np.isfinite(value).all():
+            return "its value is not finite"
         return subject
+
+    def refused(self, said: str, candidate: variants.Candidate) -> Finding:
+        """The finding for inputs that the case declares and that the op does not take."""
+        op = self.subject.name
+        shapes = ", ".join(f"{n} {list(a.shape)}" for n, a in candidate.arrays.items())
+        return Finding(
+            code="extra_refused",
+            op=op,
+            message=f"{op} refuses the inputs {candidate.name} ({shapes}): {said}",
+            where=self.declared.home,
+            advice="correct `extra` of the check, or make the op accept these inputs",
+            data={"variant": candidate.name},
+        )
 
     def broadcasts(self, subject: Subject) -> bool:
         """Whether this is an elementwise op whose result has the shape numpy's rules give it."""
-        values = [subject.framework.get(t) for t in subject.operands.values()]
-        try:
-            shape = np.broadcast_shapes(*(v.shape for v in values))
-        except ValueError:
+        if len(subject.operands) < 2:
             return False
-        declared = [self.subject.framework.get(t).shape for t in self.subject.operands.values()]
-        results = [np.shape(s.value(s.forward())) for s in (subject, self.subject)]
-        return (
-            len(values) > 1 and results[0] == shape and results[1] == np.broadcast_shapes(*declared)
-        )
+        for one in (self.subject, subject):
+            shapes = [one.framework.get(t).shape for t in one.operands.values()]
+            try:
+                expected = np.broadcast_shapes(*shapes)
+            except ValueError:
+                return False
+            if np.shape(one.value(one.forward())) != expected:
+                return False
+        return True
 
     def examine(
-        self, subject: Subject, candidate: variants.Candidate, settings: dict[str, Any]
+        self, subject: Subject, candidate: variants.Candidate
     ) -> tuple[list[Finding], bool]:
-        """Its findings, and whether the op refuses these inputs in its backward."""
-        case = self.subject.case
+        """Its findings, and whether these inputs are dropped because the op raised."""
+        op = self.subject.name
         try:
-            done: Examination = examine(subject, seed=subject.seed, budget=BUDGET, **settings)
+            done = examine(subject, self.settings)
         except Exception as error:
-            done = Examination()
-            if crash(error, case) is None:
+            raised = crash(error, name=op, is_op=True)
+            if raised is None:
                 raise  # gradcheck's own
-            if not self.broadcasts(subject):
-                return [], True
-            done.findings.append(
-                Finding(
+            if self.broadcasts(subject):
+                raised = Finding(
                     code="bad_shape",
-                    op=case.op,
-                    message=f"{case.op} broadcasts its inputs and its backward cannot handle that: "
-                    f"{type(error).__name__}: {' '.join(str(error).split())}",
-                    where=self.home,
+                    op=op,
+                    message=f"{op} broadcasts its inputs and its backward cannot handle that: "
+                    f"{_said(error)}",
+                    where=self.declared.home,
                     advice="sum the cotangent over the axes along which the input was repeated",
                 )
-            )
-        return self.told(done.findings[:1], candidate), False
+            elif not candidate.asked:
+                self.note(candidate, raised.message)
+                return [], True
+            return self.worded([raised], candidate), False
+        return self.worded(done.findings[:1], candidate), False
 
-    def told(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
+    def note(self, candidate: variants.Candidate, said: str) -> None:
+        """The op accepts derived inputs and then raises: one note for each kind of variant."""
+        start = f"variant {candidate.name} was dropped: the forward accepts it, and "
+        if not any(note.startswith(start) for note in self.notes):
+            where = "the backward" if self.backward_raises(candidate) else "a call nearby"
+            self.notes.append(f"{start}{where} raises: {said}")
+
+    def backward_raises(self, candidate: variants.Candidate) -> bool:
+        subject = self.subject.fresh(arrays=candidate.arrays)
+        value = subject.value(subject.forward())
+        try:
+            subject.gradients(np.ones_like(value))
+        except Exception:
+            return True
+        return False
+
+    def said(self, error: Exception) -> str:
+        raised = crash(error, name=self.subject.name, is_op=True)
+        return _said(error) if raised is None else raised.message
+
+    def worded(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
         """Findings of a variant, with a case to paste."""
-        case = self.subject.case
-        name = f"{case.name}_{candidate.name}"
-        paste = variants.as_yaml(name, str(case.op), case.args, candidate.specs)
+        name = f"{self.declared.title}_{candidate.name}"
+        paste = variants.as_yaml(name, self.subject.name, self.subject.args, candidate.specs)
         shown = []
         for finding in findings:
-            finding = at_home(finding, self.home)
+            finding = at_home(finding, self.declared.home)
             shown.append(
                 dataclasses.replace(
                     finding,
@@ -170,31 +187,5 @@ class Variants:
         return shown
 
 
-def counted_variants(tried: list[Json]) -> tuple[list[Finding], dict[str, Any]]:
-    """Findings and measurements of the derived inputs of all shards, up to the last one that the
-    check would have looked at, had it not been divided."""
-    findings: list[Finding] = []
-    kinds: dict[str, int] = {}
-    dropped = 0
-    for told in sorted(tried, key=lambda t: t["order"]):
-        if len(findings) >= ENOUGH:
-            break
-        if told["kind"] is not None:
-            kinds[told["kind"]] = kinds.get(told["kind"], 0) + 1
-        dropped += told["dropped"]
-        findings += [Finding.from_json(f) for f in told["findings"]]
-    measured = {
-        "variants": sum(kinds.values()),
-        "variant_kinds": kinds,
-        "variants_dropped": dropped,
-    }
-    return findings, measured
-
-
-def _spec(value: Any) -> Any:
-    """A shape alone, or the keys of an `InputSpec`."""
-    if isinstance(value, (list, tuple)):
-        return {"shape": tuple(value)}
-    if isinstance(value, dict) and isinstance(value.get("shape"), list):
-        return {**value, "shape": tuple(value["shape"])}
-    return value
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

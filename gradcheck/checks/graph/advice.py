@@ -16,6 +16,8 @@ METHODS = {
     )
 }  # fmt: skip
 METHODS |= {"absolute": "abs", "power": "pow", "transpose": "permute", "expand_dims": "unsqueeze"}
+LEAVING = ("numpy", "detach", "item", "tolist")
+KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}
 FUNCTIONS = {"concatenate": "cat", "stack": "stack", "where": "where", "einsum": "einsum"}
 
 
@@ -24,7 +26,7 @@ def advice(cut: Cut) -> str:
     name = f"`{cut.name}`" if cut.name else "the tensor"
     if cut.kind == "detach":
         return (
-            f"leave out .detach() so that {name} stays in the graph; where the cut is meant, name "
+            f"leave out .detach() so that {name} stays in the graph; if the cut is intended, name "
             "it under `allow:` of this check"
         )
     if cut.kind == "no_grad":
@@ -67,6 +69,8 @@ def _last(func: ast.expr) -> str:
 
 
 class _Rewriter(ast.NodeTransformer):
+    """Leaves the ways out of the graph out. `found` says whether there was one."""
+
     found = False
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
@@ -82,32 +86,34 @@ class _Rewriter(ast.NodeTransformer):
             return self.visit(node.args[0])
         if not isinstance(func, ast.Attribute):
             return self.generic_visit(node)
-        if func.attr in ("numpy", "detach", "item", "tolist", "astype", "copy") and not _numpy(
-            func.value
-        ):
-            self.found = self.found or func.attr not in ("astype", "copy")
+        return self._of_numpy(node, func) if _numpy(func.value) else self._method(node, func)
+
+    def _method(self, node: ast.Call, func: ast.Attribute) -> ast.AST:
+        """`x.detach()` -> `x`; a method that a Tensor has stays."""
+        if func.attr in LEAVING or func.attr in ("astype", "copy"):
+            self.found = self.found or func.attr in LEAVING
             return self.visit(func.value)
-        if not _numpy(func.value):
-            changed = self.generic_visit(node)
-            if func.attr == "transpose" and len(node.args) > 2:
-                func.attr = "permute"
-            return changed
+        changed = self.generic_visit(node)
+        if func.attr == "transpose" and len(node.args) > 2:
+            func.attr = "permute"
+        return changed
+
+    def _of_numpy(self, node: ast.Call, func: ast.Attribute) -> ast.AST:
+        """`np.exp(x)` -> `x.exp()`, `np.concatenate(xs)` -> `cat(xs)`, `np.array(x)` -> `x`."""
         if func.attr in COPIES and node.args:
             return self.visit(node.args[0])
-        changed_node = self.generic_visit(node)
+        changed = self.generic_visit(node)
         if func.attr in FUNCTIONS:
             node.func = ast.Name(FUNCTIONS[func.attr], ast.Load())
-        elif func.attr in METHODS and node.args:
-            first, *rest = node.args
-            method = METHODS[func.attr]
-            if method == "permute" and not rest and not node.keywords:
-                return ast.Attribute(first, "T", ast.Load())
-            for keyword in node.keywords:
-                keyword.arg = {"axis": "dim", "keepdims": "keepdim"}.get(
-                    keyword.arg or "", keyword.arg
-                )
-            return ast.Call(ast.Attribute(first, method, ast.Load()), rest, node.keywords)
-        return changed_node
+        if func.attr not in METHODS or not node.args:
+            return changed
+        first, *rest = node.args
+        method = METHODS[func.attr]
+        if method == "permute" and not rest and not node.keywords:
+            return ast.Attribute(first, "T", ast.Load())
+        for keyword in node.keywords:
+            keyword.arg = KEYWORDS.get(keyword.arg or "", keyword.arg)
+        return ast.Call(ast.Attribute(first, method, ast.Load()), rest, node.keywords)
 
 
 def _numpy(node: ast.expr) -> bool:

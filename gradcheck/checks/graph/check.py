@@ -1,53 +1,21 @@
-"""Which parameters ought to train and do not, why, and on which line the graph was cut."""
+"""Which parameters should train and do not, why, and on which line the graph was cut."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
-
-from gradcheck.checks.base import Options
 from gradcheck.checks.graph import findings as findings_of
+from gradcheck.checks.graph.options import GraphOptions
 from gradcheck.checks.graph.run import inspect_graph
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Result
 from gradcheck.yamlcases.case import Case
 
 
-class GraphOptions(Options):
-    """Options of the check `graph`."""
-
-    frozen: list[str] = Field(
-        default=[], description="Parameters that are not meant to train: names or patterns (emb.*)."
-    )
-    allow: list[str] = Field(
-        default=[],
-        description="Cuts that are meant: 'file.py:12', 'file.py', or the name of the function "
-        "or tensor as it stands in the line.",
-    )
-    batch: int | None = Field(
-        default=4,
-        ge=1,
-        description="Samples to run on; the graph does not depend on them, the time does. "
-        "null: the case's batch.",
-    )
-    vanishing: float = Field(
-        default=1e-3,
-        gt=0,
-        description="A gradient smaller than this share of the numeric slope counts as vanishing.",
-    )
-    max_dead: float = Field(
-        default=0.9,
-        gt=0,
-        le=1,
-        description="The share of units of one ReLU that may be zero on the whole batch.",
-    )
-
-
 class Graph:
-    """Every parameter that ought to train gets a gradient; if not, the line of the cut.
+    """Every parameter that should train gets a gradient; if not, the finding names the cut.
 
-    What ought to train is found by walking over the model's attributes, lists, dicts and plain
+    The check finds what should train by walking over the model's attributes, lists, dicts and plain
     objects. A parameter without gradient is wrong when a finite difference says that the loss
     depends on it. Cuts (`Tensor(x.data)`, `detach`, `no_grad`, `item`) are traced to their line.
     """
@@ -62,4 +30,4 @@ class Graph:
 
     def run(self, subject: Subject, options: Any) -> Result:
         report = inspect_graph(subject, options)
-        return findings_of.result(report, options)
+        return findings_of.result(report)

@@ -1,30 +1,49 @@
-"""A cut of the graph in words: its line, a small picture around it, the parameters behind it."""
+"""A cut of the graph in words: its line, the tensor that was cut off, the parameters behind it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from gradcheck.checks.graph.advice import advice
 from gradcheck.checks.graph.report import GraphReport, State
+from gradcheck.checks.lib.about import about
 from gradcheck.checks.lib.words import number, some
 from gradcheck.frameworks.protocol import Cut
 from gradcheck.result import Finding
 
 
-def cut_finding(report: GraphReport, cut: Cut, behind: list[str]) -> Finding:
-    total = len(report.states)
-    share = "no gradient" if cut not in report.partial else "only a part of their gradient"
+def responsible(cuts: Sequence[Cut], name: str) -> int | None:
+    """Which cut costs a parameter its gradient: the nearest to the loss that all its ways to the
+    loss go through; if there is none, the nearest that lies on one of them."""
+    for named in ("only", "upstream"):
+        for index, cut in enumerate(cuts):
+            if name in getattr(cut, named):
+                return index
+    return None
+
+
+def place(cut: Cut) -> str:
+    """The line that a finding about a cut points at. Cuts of the same line are one finding."""
+    return cut.inside or cut.where
+
+
+def cut_finding(report: GraphReport, cuts: Sequence[Cut], behind: list[str]) -> Finding:
+    """The finding for the cuts at one line; `behind` are the parameters that they cut off."""
+    cut = cuts[0]
+    partial = cut in report.partial
+    share = "only a part of their gradient" if partial else "no gradient"
     lines = [f"the graph is cut at {_at(cut)}"]
     if cut.inside is not None:
-        lines = [f"the graph is cut inside the library, at {_at(cut)}", f"called at {cut.where}"]
-    if cut.left is not None:
-        lines.append(f"its values left the graph at {cut.left}")
-    lines.append(f"{_source(cut)}; upstream of the cut: {some(behind)}")
-    lines.extend(picture(report, cut, behind))
-    for other in report.cuts:
-        if other is not cut and set(other.upstream) <= set(cut.upstream):
-            lines.append(f"further upstream it is cut again at {_at(other)}")
+        called = ", ".join(dict.fromkeys(c.where for c in cuts))
+        lines = [f"the graph is cut inside the library, at {_at(cut)}", f"called at {called}"]
+    left = dict.fromkeys(c.left for c in cuts if c.left is not None)
+    lines.extend(f"its values left the graph at {line}" for line in left)
+    *others, last = dict.fromkeys(map(_source, cuts))
+    lines.extend([*others, f"{last}; upstream of the cut: {some(behind)}"])
+    lines.extend(_further(report.cuts, cut))
     first = report.states[behind[0]]
     analytic, numeric = first.analytic or 0.0, first.numeric
-    if cut in report.partial:
+    if partial:
         analytic, numeric = report.slopes[report.partial.index(cut)]
         lines.append(
             f"along a random direction of them the gradient says {number(analytic)}, the loss "
@@ -32,18 +51,17 @@ def cut_finding(report: GraphReport, cut: Cut, behind: list[str]) -> Finding:
         )
     else:
         lines.extend(table([report.states[n] for n in behind]))
-    return Finding(
-        code="cut",
-        message=f"{len(behind)} of {total} parameters get {share} from the loss",
-        parameter=behind[0],
-        where=cut.inside or cut.where,
+    return about(
+        behind,
+        "cut",
+        f"{len(behind)} of {len(report.states)} parameters get {share} from the loss",
+        advice(cut),
+        where=place(cut),
         op=cut.source,
         analytic=analytic,
         numeric=numeric,
         lines=tuple(lines),
-        advice=advice(cut),
         data={
-            "parameters": behind,
             "kind": cut.kind,
             "text": cut.text,
             "user_line": cut.where,
@@ -52,29 +70,25 @@ def cut_finding(report: GraphReport, cut: Cut, behind: list[str]) -> Finding:
     )
 
 
+def _further(cuts: Sequence[Cut], cut: Cut) -> Iterable[str]:
+    """Cuts of other lines behind this one: repairing it alone does not bring all gradients back."""
+    behind = cuts[cuts.index(cut) + 1 :] if cut in cuts else ()
+    others = [c for c in behind if set(c.upstream) <= set(cut.upstream) and place(c) != place(cut)]
+    return dict.fromkeys(f"further upstream it is cut again at {_at(c)}" for c in others)
+
+
 def _source(cut: Cut) -> str:
     if cut.kind == "no_grad":
         return f"first operation without a graph: {cut.source} at {cut.source_where}"
     name = f"`{cut.name}`" if cut.name else f"the tensor of shape {cut.shape}"
     made = f" was made at {cut.source_where}" if cut.source_where else " comes from outside"
+    if cut.source_where in (cut.where, cut.left):
+        made = " was made on the same line"
     return f"{name}{made}" + (f" by {cut.source}" if cut.source else "")
 
 
 def _at(cut: Cut) -> str:
-    return f"{cut.inside or cut.where}   {cut.text}"
-
-
-def picture(report: GraphReport, cut: Cut, behind: list[str]) -> list[str]:
-    """The graph around the cut, the loss on top."""
-    source = cut.source or ("parameter" if cut.source_where else "tensor")
-    label = f"{cut.name}: {source}" if cut.name else source
-    at = f" at {cut.source_where}" if cut.source_where else ""
-    return [
-        f"loss {number(report.loss)}",
-        f"└─ ✂ {cut.kind} at {cut.inside or cut.where}",
-        f"   └─ {label}{at}",
-        f"      └─ {some(behind, 3)}",
-    ]
+    return f"{place(cut)}   {cut.text}"
 
 
 def table(states: list[State], limit: int = 200) -> list[str]:

@@ -1,4 +1,4 @@
-"""The measuring half of the graph check: one traced forward and backward."""
+"""The first half of the graph check: measure one traced forward and backward."""
 
 from __future__ import annotations
 
@@ -7,62 +7,77 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.checks.graph.options import GraphOptions
 from gradcheck.checks.graph.report import GraphReport, State
 from gradcheck.checks.graph.states import Classifier
 from gradcheck.checks.graph.units import dead_units
 from gradcheck.checks.lib.probing import Probe
-from gradcheck.frameworks.protocol import Array, Cut, TracesCuts
+from gradcheck.frameworks.protocol import (
+    Array,
+    Cut,
+    CutTrace,
+    FindsResults,
+    Framework,
+    KnowsOrigins,
+    SkipsBuilding,
+    TracesCuts,
+)
+from gradcheck.phrases import one_line
 from gradcheck.probe.subject import Subject
+from gradcheck.source.line import Line
 
 
-def inspect_graph(subject: Subject, options: Any) -> GraphReport:
+def inspect_graph(subject: Subject, options: GraphOptions) -> GraphReport:
     """Run forward and backward once under the tracer and classify every parameter."""
     wide = subject.framework.precision.data
-    size = None if subject.case.op is not None else _size(subject, options)
+    size = None if subject.is_op else _size(subject, options)
     trouble = None
     with tracing(subject.framework) as trace:
         traced = subject.fresh(dtype=wide, batch_size=size)
-        getattr(trace, "built", lambda: None)()
+        if isinstance(trace, SkipsBuilding):
+            trace.built()
         try:
-            report, grads, output = _run_once(traced, trace, options)
+            report, grads, output = _run_once(traced, options)
         except Exception as error:
             trouble = error
         else:
             _find_cuts(report, grads, output, trace, options)
             _say_where(report, trace)
     if trouble is not None:
-        # Either the user's code fails anyway, then it fails again here, or it cannot live with the
-        # arrays that the tracer hands out: then the check goes on without lines.
-        trace = None
-        report, grads, _ = _run_once(subject.fresh(dtype=wide, batch_size=size), None, options)
+        # If the user's code fails anyway, it fails again here. If it only failed because of the
+        # arrays that the tracer hands out, the check goes on without lines.
+        report, grads, _ = _run_once(subject.fresh(dtype=wide, batch_size=size), options)
         report.notes.append(f"cuts could not be traced to their lines: {trouble}")
-    if report.dead and size is not None:  # few samples: ask the whole batch before saying it
+    if report.dead and size is not None:  # few samples: ask the whole batch before reporting it
         whole = subject.fresh(dtype=wide, batch_size=None)
         report.dead = dead_units(_tape(whole, whole.forward()), options.max_dead)
     Classifier(report, grads, options).classify()
     return report
 
 
-def _say_where(report: GraphReport, trace: Any) -> None:
-    """Lines that made, and that froze, the parameters."""
-    made_at = getattr(trace, "made_at", None)
-    frozen_at = getattr(trace, "frozen_at", None)
-    off_at = getattr(trace, "off_at", None)
+def _say_where(report: GraphReport, trace: CutTrace | None) -> None:
+    """Note the lines that made, and that froze, the parameters."""
+    if not isinstance(trace, KnowsOrigins):
+        return
     for name, state in report.states.items():
         leaf = report.subject.leaves[name]
-        state.made_at = made_at(leaf) if made_at else None
-        state.frozen_at = frozen_at(leaf) if frozen_at else None
-        if off_at and not state.trainable:
-            state.made_at = off_at(leaf) or state.made_at
-    if made_at and report.late:
+        state.made_at = trace.made_at(leaf)
+        if not state.trainable:
+            state.frozen_at = trace.frozen_at(leaf)
+            state.made_at = trace.off_at(leaf) or state.made_at
+    if report.late:
         now = report.subject.framework.named_parameters(report.subject.model)
-        report.late = {n: made_at(now[n]) for n in report.late}
+        report.late = {n: trace.made_at(now[n]) for n in report.late}
 
 
 def _find_cuts(
-    report: GraphReport, grads: dict[str, Array | None], output: Any, trace: Any, options: Any
+    report: GraphReport,
+    grads: dict[str, Array | None],
+    output: Any,
+    trace: CutTrace | None,
+    options: GraphOptions,
 ) -> None:
-    """Cuts behind which something gets no gradient; failing that, cuts that take a part of one."""
+    """Find the cuts that cost a parameter its gradient; if there are none, a part of it."""
     if trace is None:
         return
     leaves = report.subject.leaves
@@ -83,19 +98,18 @@ def _any(grad: Array | None) -> bool:
     return grad is not None and bool(np.any(grad))
 
 
-def tracing(framework: Any) -> AbstractContextManager[Any]:
+def tracing(framework: Framework) -> AbstractContextManager[CutTrace | None]:
     return framework.trace_cuts() if isinstance(framework, TracesCuts) else nullcontext()
 
 
-def _size(subject: Subject, options: Any) -> int | None:
-    data = subject.case.data
-    if options.batch is None or data is None:
+def _size(subject: Subject, options: GraphOptions) -> int | None:
+    if options.batch is None or not subject.has_data:
         return None
-    return int(min(options.batch, data.batch))
+    return int(min(options.batch, subject.batching.size))
 
 
 def _run_once(
-    subject: Subject, trace: Any, options: Any
+    subject: Subject, options: GraphOptions
 ) -> tuple[GraphReport, dict[str, Array | None], Any]:
     framework = subject.framework
     states = {
@@ -103,7 +117,7 @@ def _run_once(
         for name, leaf in subject.leaves.items()
     }
     not_leaves: dict[str, str] = {}
-    if subject.model is not None and hasattr(framework, "not_leaves"):
+    if subject.model is not None and isinstance(framework, FindsResults):
         not_leaves = framework.not_leaves(subject.model)
     report = GraphReport(subject, states, float("nan"), not_leaves=not_leaves)
     if subject.model is not None:
@@ -117,13 +131,13 @@ def _run_once(
     report.loss = probe.scalar(values)
     report.tape = list(_tape(subject, output))
     report.dead = dead_units(report.tape, options.max_dead)
-    cotangent = None if subject.case.op is None else probe.cotangent
+    cotangent = probe.cotangent if subject.is_op else None
     try:
         subject.backward(output, cotangent)
     except Exception as error:
         if any(g is not None for g in subject.grads().values()):
             raise
-        report.backward_error = " ".join(str(error).split())
+        report.backward_error = one_line(error)
     grads = subject.grads()
     return report, grads, output
 
@@ -131,24 +145,28 @@ def _run_once(
 def _tape(subject: Subject, output: Any) -> list[Any]:
     try:
         return subject.tape(output) or []
-    except Exception:  # a graph that was freed inside the step: there is nothing left to read
+    except Exception:  # a graph that was freed inside the step: nothing is left to read
         return []
 
 
 def is_allowed(cut: Cut, allow: list[str]) -> bool:
-    """Whether the case declares this cut as meant, by 'file.py:12', 'file.py' or a word of it."""
-    file, _, line = cut.where.rpartition(":")
+    """Whether the case allows this cut: by 'file.py:12', 'file.py' or a word of the line."""
+    at = Line.parse(cut.where) or Line(cut.where, 0)
     for wanted in allow:
-        path, _, number = wanted.rpartition(":")
-        if path and number.isdigit():
-            if number == line and (file == path or file.endswith(f"/{path}")):
+        line = Line.parse(wanted)
+        if line is not None:
+            if line.line == at.line and _same_file(at.file, line.file):
                 return True
         elif wanted.endswith(".py"):
-            if file == wanted or file.endswith(f"/{wanted}"):
+            if _same_file(at.file, wanted):
                 return True
         elif wanted in cut.text or wanted == cut.function:
             return True
     return False
+
+
+def _same_file(file: str, wanted: str) -> bool:
+    return file == wanted or file.endswith(f"/{wanted}")
 
 
 def _made_late(subject: Subject) -> list[str]:
@@ -163,7 +181,7 @@ def _made_late(subject: Subject) -> list[str]:
 
 
 def _compare_lists(report: GraphReport) -> None:
-    """What the model's own parameter list misses, and what it holds twice."""
+    """Note what the model's own parameter list misses, and what it holds twice."""
     subject = report.subject
     held = subject.framework.optimized(subject.model)
     ids = [id(leaf) for leaf in held]

@@ -1,13 +1,15 @@
-"""Telling, by finite differences, why a parameter gets no gradient."""
+"""Why a parameter gets no gradient, by finite differences."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
-from typing import Any
 
 import numpy as np
 
+from gradcheck.checks.graph.cuts import responsible
+from gradcheck.checks.graph.options import GraphOptions
 from gradcheck.checks.graph.report import GraphReport, State
 from gradcheck.checks.graph.units import through_single
 from gradcheck.checks.lib.probing import Probe, norm
@@ -16,38 +18,33 @@ from gradcheck.probe.subject import Subject
 
 PROVEN = 3
 """Parameters behind one cut whose slope is measured; the trace shows that the others lie there too,
-and measuring each would make a failing check cost more than it tells."""
+and measuring each would cost more than it shows."""
 
 
 class Classifier:
     """Gives every parameter its status."""
 
-    def __init__(self, report: GraphReport, grads: dict[str, Array | None], options: Any) -> None:
+    def __init__(
+        self, report: GraphReport, grads: dict[str, Array | None], options: GraphOptions
+    ) -> None:
         self.report = report
         self.grads = grads
         self.options = options
         self.probe = Probe(report.subject, seed=1)
         behind = {n for cut in report.cuts for n in cut.upstream}
         self.excused = {n for cut in report.allowed for n in cut.upstream} - behind
+        self.shut = {n for unit in report.dead for n in (*unit.upstream, *unit.downstream)}
+        self.proven: Counter[int] = Counter()
+        """How many parameters behind each cut are measured to move the loss."""
 
     def classify(self) -> None:
         suspects = []
-        for name, state in self.report.states.items():
-            grad = self.grads[name]
-            if not state.trainable:
-                meant = self._frozen(name) or state.frozen_at is not None
-                state.status = "frozen" if meant else "not trainable"
-                continue
-            if grad is None or not np.any(grad):
-                state.analytic = None if grad is None else 0.0
-                if self._frozen(name) or name in self.excused:
-                    state.status = "frozen"
-                else:
-                    suspects.append(state)
-            elif not np.all(np.isfinite(grad)):
-                state.status = "not finite"
+        for state in self.report.states.values():
+            status = self._at_sight(state, self.grads[state.name])
+            if status is None:
+                suspects.append(state)
             else:
-                state.analytic = norm(grad)
+                state.status = status
         if suspects:
             self._judge(suspects)
         if any(s.status == "not trainable" for s in self.report.states.values()):
@@ -56,11 +53,25 @@ class Classifier:
         if self.report.partial:
             self._drop_harmless()
 
+    def _at_sight(self, state: State, grad: Array | None) -> str | None:
+        """The status that flag and gradient show; None where the loss must be asked."""
+        if not state.trainable:
+            on_purpose = self._frozen(state.name) or state.frozen_at is not None
+            return "frozen" if on_purpose else "not trainable"
+        if grad is None or not np.any(grad):
+            state.analytic = None if grad is None else 0.0
+            excused = self._frozen(state.name) or state.name in self.excused
+            return "frozen" if excused else None
+        if not np.all(np.isfinite(grad)):
+            return "not finite"
+        state.analytic = norm(grad)
+        return "ok"
+
     def _drop_harmless(self) -> None:
         """Keep only the cuts that take part of the gradient: analytic and numeric slope differ.
 
         A detach behind which everything still gets a gradient is taken for a stop-gradient that is
-        meant (the check `gradient` measures it); it is told in a note.
+        intended, and only noted (the check `gradient` measures it).
         """
         kept = []
         for cut in self.report.partial:
@@ -76,7 +87,7 @@ class Classifier:
             if cut.kind == "detach":
                 self.report.notes.append(
                     f"detach at {cut.where} takes part of the gradient (numeric {slope:.3g}, "
-                    f"analytic {analytic:.3g}), taken as meant"
+                    f"analytic {analytic:.3g}), taken as intended"
                 )
             else:
                 kept.append(cut)
@@ -88,39 +99,44 @@ class Classifier:
 
     def _judge(self, suspects: list[State]) -> None:
         base = self.probe.run()
-        shut = {n for unit in self.report.dead for n in (*unit.upstream, *unit.downstream)}
-        known: dict[int, int] = {}  # cut -> how many behind it are proven to matter
         for state in suspects:
-            unreached = "never reached" if state.analytic is None else "zero"
-            cut = next(
-                (i for i, c in enumerate(self.report.cuts) if state.name in c.upstream), None
-            )
-            if cut is not None and known.get(cut, 0) >= PROVEN:
-                state.status = unreached
-                continue
-            slope, noise = self.probe.slope([state.name])
-            state.numeric = slope
-            if not np.isfinite(slope) or abs(slope) > noise:
-                state.status = unreached
-                if cut is not None:
-                    known[cut] = known.get(cut, 0) + 1
-            elif state.name in shut:
-                state.status = "dead units"
-            elif self.probe.matters(state.name, base):
-                # Flat here, not elsewhere: saturated or switched off at this very point. Where
-                # backward has no way to it at all, it acts in steps only (argmax, rounding).
-                state.status = "true zero" if state.analytic is not None else unreached
-            elif state.analytic is not None and through_single(self.report.tape, state.name):
-                state.status = "true zero"
-            else:
-                state.status = "no effect"
+            state.status = self._why(state, base)
         for state in suspects:
-            behind_cut = any(state.name in cut.upstream for cut in self.report.cuts)
-            if state.status == "no effect" and behind_cut and self._matters_at_first(state.name):
-                state.status = "never reached" if state.analytic is None else "zero"
-        idle = [s for s in suspects if s.status == "no effect"]
-        if idle:
-            self._excuse_idle(idle)
+            idle = state.status == "no effect"
+            behind_cut = responsible(self.report.cuts, state.name) is not None
+            if idle and behind_cut and self._matters_at_first(state.name):
+                state.status = _unreached(state)
+        without_effect = [s for s in suspects if s.status == "no effect"]
+        if without_effect:
+            self._excuse_idle(without_effect)
+
+    def _why(self, state: State, base: float) -> str:
+        """Why a parameter has no gradient: the status of the first answer that holds."""
+        if self._lies_behind_a_proven_cut(state) or self._moves_the_loss(state):
+            return _unreached(state)
+        if state.name in self.shut:
+            return "dead units"
+        if self.probe.matters(state.name, base):
+            # Flat here, not elsewhere: saturated or switched off at this very point. Where backward
+            # has no way to it at all, it acts in steps only (argmax, rounding).
+            return "true zero" if state.analytic is not None else _unreached(state)
+        if state.analytic is not None and through_single(self.report.tape, state.name):
+            return "true zero"
+        return "no effect"
+
+    def _lies_behind_a_proven_cut(self, state: State) -> bool:
+        cut = responsible(self.report.cuts, state.name)
+        return cut is not None and self.proven[cut] >= PROVEN
+
+    def _moves_the_loss(self, state: State) -> bool:
+        """Whether the numeric slope is not zero; if so, it proves the cut before the parameter."""
+        state.numeric, noise = self.probe.slope([state.name])
+        if np.isfinite(state.numeric) and abs(state.numeric) <= noise:
+            return False
+        cut = responsible(self.report.cuts, state.name)
+        if cut is not None:
+            self.proven[cut] += 1
+        return True
 
     def _matters_at_first(self, name: str) -> bool:
         """Whether the first forward of a new model depends on it: one that replaces its own
@@ -158,14 +174,14 @@ class Classifier:
         other.framework.train_mode(other.model, not other.training)
         mode = "eval" if subject.training else "train"
         yield other, f"in {mode} mode"
-        if subject.case.data is not None:
+        if subject.has_data:
             yield subject.fresh(batch_size=None), "on a larger batch"
             more = subject.fresh(batch_size=None)
             more.batch = list(more.batches(3))[-1]
             yield more, "on another batch"
 
     def _drop_constants(self) -> None:
-        """Something that does not require a gradient and on which nothing depends is no fault."""
+        """Without `requires_grad`, a tensor that the loss does not depend on is a constant."""
         for state in self.report.states.values():
             if state.status == "not trainable":
                 slope, noise = self.probe.slope([state.name])
@@ -174,7 +190,7 @@ class Classifier:
                     state.status = "frozen"
 
     def _vanishing(self) -> None:
-        """Gradients that are far smaller than the slope they should explain, all at once first."""
+        """Find gradients that are far smaller than the slope that they should explain."""
         good = [s for s in self.report.states.values() if s.status == "ok" and s.analytic]
         if not good or not np.isfinite(self.report.loss):
             return
@@ -189,3 +205,8 @@ class Classifier:
             explained = state.analytic * norm(direction) * self.options.vanishing**-1
             if abs(slope) > 10 * noise and abs(slope) > explained:
                 state.status = "vanishing"
+
+
+def _unreached(state: State) -> str:
+    """The status of a parameter that the loss depends on and that gets no gradient, or a zero."""
+    return "never reached" if state.analytic is None else "zero"

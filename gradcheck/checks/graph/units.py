@@ -14,8 +14,8 @@ RECTIFIERS = ("relu",)
 
 @dataclass(frozen=True)
 class DeadUnits:
-    """One rectifier call: which of its units never fire, the leaves behind it, which it shuts off,
-    and the leaves that only meet its zeros."""
+    """One rectifier call: its units that never fire, the leaves behind it, which it shuts off, and
+    the leaves that only meet its zeros."""
 
     op: str
     where: str | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -27,7 +26,7 @@ class AccumulationOptions(Options):
     parts: int = Field(default=2, ge=2, description="Micro-batches that make one batch.")
     enabled: bool = Field(
         default=True,
-        description="false where samples are meant to mix, as by batch norm in train mode.",
+        description="false if samples are intended to mix, as batch norm in train mode does.",
     )
     tolerance: float = Field(default=1e-6, gt=0, description="Relative difference allowed.")
 
@@ -35,9 +34,9 @@ class AccumulationOptions(Options):
 class Accumulation:
     """The mean of the gradients of k micro-batches is the gradient of the whole batch.
 
-    Where the loss ignores some targets, micro-batches weigh as much as they have positions left.
-    Also of the case's own training step: where it accumulates, the gradient that reaches the
-    optimizer must be that of the batch, not k times as large.
+    If the loss ignores some targets, each micro-batch is weighted by the positions that it has
+    left. If the case's own training step accumulates, the gradient that reaches the optimizer must
+    be that of the batch, not k times as large.
     """
 
     name = "accumulation"
@@ -46,19 +45,17 @@ class Accumulation:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
-        data = subject.case.data
-        assert data is not None
+    def run(self, subject: Subject, options: AccumulationOptions) -> Result:
         if not options.enabled:
-            return Result.skipped("the case declares it off (`enabled: false`)")
+            return Result.skipped("the case turns it off (`enabled: false`)")
         wide = subject.framework.precision.data
-        run = subject.fresh(dtype=wide, batch_size=max(data.batch, options.parts))
+        run = subject.fresh(dtype=wide, batch_size=max(subject.batching.size, options.parts))
         random = _random(run)
         if random:  # masks differ between batches of different sizes: nothing to compare
             run.framework.train_mode(run.model, False)
         whole = run.gradients()
         findings = [*_parts(run, whole, options)]
-        if not findings and subject.case.optimizer is not None:
+        if not findings and subject.has_optimizer:
             findings.extend(_own_step(subject, options))
         notes = ("the model draws at random in train mode; compared in eval mode",) * random
         return Result(findings=tuple(findings), notes=notes)
@@ -73,7 +70,7 @@ def _random(run: Subject) -> bool:
     return not np.array_equal(first, second)
 
 
-def _parts(run: Subject, whole: Grads, options: Any) -> Iterator[Finding]:
+def _parts(run: Subject, whole: Grads, options: AccumulationOptions) -> Iterator[Finding]:
     arrays = arrays_of(run, run.batch)
     size = len(arrays[0]) // options.parts * options.parts
     if size != len(arrays[0]):
@@ -111,14 +108,14 @@ def _weights(run: Subject, targets: Array) -> Array:
     """The share of each micro-batch: equal, or by the positions that a loss with `ignore_index`
     counts, as its mean is over those. targets: (parts, samples, positions)."""
     parts = len(targets)
-    ignored = run.case.loss.args.get("ignore_index") if run.case.loss is not None else None
+    ignored = run.loss_args.get("ignore_index")
     if ignored is None or targets.dtype.kind not in "iu":
         return np.full(parts, 1 / parts)
     counts = np.array([np.sum(t != ignored) for t in targets], dtype=np.float64)
     return counts / max(counts.sum(), 1.0)
 
 
-def _own_step(subject: Subject, options: Any) -> Iterator[Finding]:
+def _own_step(subject: Subject, options: AccumulationOptions) -> Iterator[Finding]:
     """The gradient that the case's own training step gives to the optimizer."""
     wide = subject.framework.precision.data
     run = subject.fresh(dtype=wide)
@@ -137,7 +134,7 @@ def _own_step(subject: Subject, options: Any) -> Iterator[Finding]:
             f"divide the loss of each micro-batch by their number ({round(ratio)}) before "
             "backward()"
         )
-    elif _divided(ratio, log.gradients[0], run.case.data.batch if run.case.data else 0):
+    elif _divided(ratio, log.gradients[0], run.batching.size):
         advice = "the loss is a mean already: do not divide it, or its gradient, once more"
     else:
         return

@@ -3,63 +3,113 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from gradcheck.checks.lib.words import about, number, plural
+from gradcheck.checks.lib.probing import finite
+from gradcheck.checks.lib.watching import settings
+from gradcheck.checks.lib.words import number, times
 from gradcheck.probe.subject import Subject, SubjectError
 
 GUIDE = (
-    (100e6, "100M and more", 1e-4, 3e-4),
-    (10e6, "10M to 100M", 3e-4, 1e-3),
-    (1e6, "1M to 10M", 1e-3, 1e-2),
-    (0, "below 1M", 1e-2, 1e-1),
+    (100e6, 1e-4, 3e-4),
+    (10e6, 3e-4, 1e-3),
+    (1e6, 1e-3, 1e-2),
+    (0, 1e-2, 1e-1),
 )
-"""Learning rates by number of parameters: where the sweep starts, not what is right."""
+"""(at least so many parameters, usual rates from, to): where the sweep starts, not a verdict."""
 LOWEST, HIGHEST = 1e-7, 300.0
 HALF_DECADE = math.sqrt(10.0)
 
 
-@dataclass
+DIVERGED = 100.0
+"""A loss of so many times the first one (or 1, if that is smaller) has diverged."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Training at one rate. final: its last loss, inf if it diverged; at: the step of that."""
+
+    first: float
+    final: float
+    at: int | None = None
+
+
+@dataclass(frozen=True)
 class Sweep:
-    """What the rates led to. final: rate -> last loss (inf where it diverged)."""
+    """What the rates led to. better: the rate nearest to the case's own that reaches the goal."""
 
     rate: float
-    final: dict[float, float] = field(default_factory=dict)
-    first: float = float("nan")
-    diverged: dict[float, int] = field(default_factory=dict)
-    code: str = "no_rate_helps"
-    verdict: str = "no learning rate helps: look elsewhere"
-    advice: str = (
-        "the rate is not to blame: run the checks `graph`, `gradient` and `updates` of this case, "
-        "and look at the loss and the labels"
-    )
-    lines: list[str] = field(default_factory=list)
+    goal: float
+    better: float | None
+    trials: Mapping[float, Trial]
+
+    @property
+    def code(self) -> str:
+        if self.better is None:
+            return "no_rate_helps"
+        return "lr_too_low" if self.better > self.rate else "lr_too_high"
+
+    @property
+    def verdict(self) -> str:
+        at = self.trials[self.rate].at
+        if self.better is None:
+            if at is not None:
+                return f"it diverged at step {at}, and no other rate helps: look elsewhere"
+            return "no learning rate helps: look elsewhere"
+        if self.better > self.rate:
+            by = times(self.better / self.rate)
+            return f"the learning rate {self.rate:g} is too low by about {by}"
+        when = "" if at is None else f": diverged at step {at}"
+        return f"the learning rate {self.rate:g} is too high{when}"
+
+    @property
+    def advice(self) -> str:
+        if self.better is None:
+            return (
+                "the rate is not to blame: run the checks `graph`, `gradient` and `updates` of "
+                "this case, and look at the loss and the labels"
+            )
+        lower = f" (about {times(self.rate / self.better)} lower)"
+        return (
+            f"try lr: {self.better:.1g}{lower if self.better < self.rate else ''}, which gets "
+            f"below {number(self.goal)} from the same start"
+        )
+
+    def row(self) -> str:
+        cells = []
+        for rate, trial in sorted(self.trials.items()):
+            mark = "*" if rate == self.rate else ""
+            text = "diverged" if math.isinf(trial.final) else number(trial.final)
+            cells.append(f"{rate:.1g}{mark}: {text}")
+        if len(cells) > 9:
+            cells = [*cells[:4], "...", *cells[-4:]]
+        return f"last loss by learning rate (* the case's): {', '.join(cells)}"
 
     def figure(self) -> dict[str, Any]:
-        rates = sorted(self.final)
-        return {"lr": rates, "final": [self.final[r] for r in rates], "first": self.first}
+        rates = sorted(self.trials)
+        last = list(self.trials.values())[-1]
+        final = [self.trials[r].final for r in rates]
+        return {"lr": rates, "final": final, "first": last.first}
 
 
-def sweep(subject: Subject, goal: float, options: Any) -> Sweep | None:
-    """Try rates by half decades until the verdict is clear. None where the rate cannot be set."""
-    spec = subject.case.optimizer
-    assert spec is not None
+def sweep(subject: Subject, goal: float, steps: int) -> Sweep | None:
+    """Try rates by half decades until the verdict is clear. None if the rate cannot be set."""
     rate = _own_rate(subject)
     if rate is None:
         return None
-    found = Sweep(rate)
-    steps = options.sweep_steps or options.steps
+    trials: dict[float, Trial] = {}
     size = sum(int(subject.get(n).size) for n in subject.parameters)
-    _, words, low, high = next(g for g in GUIDE if size >= g[0])
+    low, high = next((low, high) for least, low, high in GUIDE if size >= least)
     grid = _grid(rate)
     start = min(range(len(grid)), key=lambda i: abs(math.log(grid[i] / math.sqrt(low * high))))
     own = min(range(len(grid)), key=lambda i: abs(math.log(grid[i] / rate)))
 
     def reaches(i: int) -> bool:
-        if grid[i] not in found.final:
-            _run(subject, grid[i], steps, goal, found)
-        return found.final[grid[i]] <= goal
+        if grid[i] not in trials:
+            trials[grid[i]] = _train_at(subject, grid[i], steps, goal)
+        return trials[grid[i]].final <= goal
 
     reaches(own)
     order = sorted(range(len(grid)), key=lambda i: abs(i - start))
@@ -68,19 +118,12 @@ def sweep(subject: Subject, goal: float, options: Any) -> Sweep | None:
         toward = 1 if own > best else -1
         while best + toward != own and reaches(best + toward):
             best += toward
-    _judge(found, None if best is None else grid[best], goal)
-    found.lines.append(_row(found, goal))
-    found.lines.append(
-        f"guide for {plural(size, 'parameter')} ({words}): {low:g} to {high:g}; the sweep "
-        "started there"
-    )
-    return found
+    return Sweep(rate, goal, None if best is None else grid[best], trials)
 
 
 def _own_rate(subject: Subject) -> float | None:
-    """The case's rate: as written, or as its optimizer shows it; None where `lr` is no argument."""
-    spec = subject.case.optimizer
-    assert spec is not None
+    """The rate as given, or as the optimizer shows it; None if `lr` is not an argument."""
+    spec = subject.optimizer_spec
     try:
         subject.make_optimizer(lr=1e-3)
     except (TypeError, SubjectError):
@@ -88,73 +131,32 @@ def _own_rate(subject: Subject) -> float | None:
     if isinstance(spec.args.get("lr"), (int, float)):
         rate = float(spec.args["lr"])
     else:
-        from gradcheck.checks.lib.watching import settings
-
         rate = float(settings(subject.make_optimizer()).get("lr", 0.0))
     return rate if rate > 0 and math.isfinite(rate) else None
 
 
 def _grid(rate: float) -> list[float]:
-    """Half decades through `rate`, over everything that was ever a sensible rate."""
+    """Half decades through `rate`, over every rate that was ever sensible."""
     down = max(0, math.floor(math.log(rate / LOWEST, HALF_DECADE)))
     up = max(0, math.floor(math.log(HIGHEST / rate, HALF_DECADE)))
     return [rate * HALF_DECADE**k for k in range(-down, up + 1)]
 
 
-def _run(subject: Subject, rate: float, steps: int, goal: float, found: Sweep) -> None:
-    """Train afresh at one rate; stop when the goal is reached or it has clearly diverged."""
-    from gradcheck.checks.learning.overfit import finite
-
+def _train_at(subject: Subject, rate: float, steps: int, goal: float) -> Trial:
+    """Train from the start at one rate; stop once it reaches the goal or has clearly diverged."""
     run = subject.fresh()
     run.optimizer = run.make_optimizer(lr=rate)
-    first = None
+    losses: list[float] = []
     for step in range(steps + 1):
         if step < steps:
             loss = run.train_step()
         else:
             loss = float(run.value(run.forward()).reshape(-1)[0])
-        if first is None:
-            first = found.first = loss
-        if not math.isfinite(loss) or loss > 100 * max(abs(first), 1.0):
-            found.final[rate] = math.inf
-            found.diverged[rate] = step
-            return
-        found.final[rate] = loss
+        losses.append(loss)
+        if not math.isfinite(loss) or loss > DIVERGED * max(abs(losses[0]), 1.0):
+            return Trial(losses[0], math.inf, step)
         if loss <= goal:
             break
     if not all(finite(run.get(n)) for n in run.parameters):
-        found.final[rate] = math.inf
-        found.diverged[rate] = steps
-
-
-def _judge(found: Sweep, better: float | None, goal: float) -> None:
-    own = found.rate
-    if better is None:
-        if own in found.diverged:
-            at = found.diverged[own]
-            found.verdict = f"it diverged at step {at}, and no other rate helps: look elsewhere"
-        return
-    if better > own:
-        found.code = "lr_too_low"
-        found.verdict = f"the learning rate {own:g} is too low by about {about(better / own)}"
-        found.advice = f"try lr: {better:.1g}, which gets below {number(goal)} from the same start"
-        return
-    found.code = "lr_too_high"
-    when = f": diverged at step {found.diverged[own]}" if own in found.diverged else ""
-    found.verdict = f"the learning rate {own:g} is too high{when}"
-    found.advice = (
-        f"try lr: {better:.1g} (about {about(own / better)} lower), which gets below "
-        f"{number(goal)} from the same start"
-    )
-
-
-def _row(found: Sweep, goal: float) -> str:
-    cells = []
-    for rate in sorted(found.final):
-        value = found.final[rate]
-        mark = "*" if rate == found.rate else ""
-        text = "diverged" if math.isinf(value) else number(value)
-        cells.append(f"{rate:.1g}{mark}: {text}")
-    if len(cells) > 9:
-        cells = [*cells[:4], "...", *cells[-4:]]
-    return f"last loss by learning rate (* the case's): {', '.join(cells)}"
+        return Trial(losses[0], math.inf, steps)
+    return Trial(losses[0], losses[-1])

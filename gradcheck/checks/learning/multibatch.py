@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -31,8 +30,8 @@ class MultiBatchOptions(Options):
 class MultiBatch:
     """The loss falls over several batches of the real data.
 
-    A model may learn one batch by heart and still learn nothing from many: wrong pairs of inputs
-    and labels, a state that survives a batch, a rate that only one batch forgives.
+    A model may memorise one batch and still learn nothing from many: inputs and labels are paired
+    wrongly, state survives a batch, or only one batch tolerates the learning rate.
     """
 
     name = "multibatch"
@@ -41,7 +40,7 @@ class MultiBatch:
     def applies(self, case: Case) -> str | None:
         return needs_training(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: MultiBatchOptions) -> Result:
         same = list(_same_batch(subject.fresh(dtype=subject.framework.precision.data)))
         losses: list[float] = []
         for batch in subject.batches(options.steps):
@@ -57,8 +56,8 @@ class MultiBatch:
                 Finding(
                     code="loss_not_finite",
                     message=f"the loss is {losses[-1]} at step {len(losses) - 1}",
-                    advice="lower the learning rate (the check `overfit` tries others), and see "
-                    "that the samples are finite (check `loader`)",
+                    advice="lower the learning rate (the check `overfit` tries others), and "
+                    "check that the samples are finite (check `loader`)",
                 )
             )
         elif last > options.fraction * first if first > 0 else last > first:
@@ -67,8 +66,8 @@ class MultiBatch:
                     code="loss_not_falling",
                     message=f"over {len(losses)} batches the mean loss goes from {number(first)} "
                     f"to {number(last)}, not below {options.fraction:g} of the start",
-                    advice="if `overfit` passes, the model can learn and the data do not teach: "
-                    "see that inputs and labels stay paired (check `loader`), and that targets are "
+                    advice="if `overfit` passes, the model can learn, so suspect the data: check "
+                    "that inputs and labels stay paired (check `loader`), and that targets are "
                     "aligned (check `alignment`)",
                 )
             )
@@ -80,7 +79,7 @@ class MultiBatch:
 
 
 def _same_batch(run: Subject) -> Iterator[Finding]:
-    """From one and the same state two different batches must give two gradients."""
+    """From the same state two different batches must give two gradients."""
     if len(run.dataset) < 2 * len(run.framework.get(run.batch[0])):
         return  # the second batch is the first in another order
     one, other = run.batches(2)
@@ -99,8 +98,8 @@ def _same_batch(run: Subject) -> Iterator[Finding]:
     if seen and all(np.array_equal(first[n], second[n]) for n in seen):  # type: ignore[arg-type]
         yield Finding(
             code="same_batch",
-            message="two different batches give the optimizer the very same gradient: the training "
-            "step does not use the batch that it is given",
+            message="two different batches give the optimizer the same gradient: the training step "
+            "does not use the batch that it is given",
             parameter=seen[0],
             advice="look for a batch that is kept from the first call, or a loop that never takes "
             "the next one",

@@ -1,4 +1,4 @@
-"""Can the model learn one batch by heart, with the case's own optimizer and learning rate."""
+"""Can the model memorise one batch with the case's own optimizer and learning rate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from gradcheck.checks.base import Options, needs_training
 from gradcheck.checks.learning.lr_sweep import Sweep, sweep
+from gradcheck.checks.lib.probing import finite
 from gradcheck.checks.lib.words import number, some
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
@@ -36,7 +37,7 @@ class OverfitOptions(Options):
 
 
 class Overfit:
-    """The model can learn one batch by heart with its own optimizer and learning rate.
+    """The model can memorise one batch with its own optimizer and learning rate.
 
     Loss and gradients are finite at every step. When the loss does not fall far enough, a sweep of
     learning rates from the same start says whether the rate is too low, too high, or not to blame.
@@ -48,14 +49,14 @@ class Overfit:
     def applies(self, case: Case) -> str | None:
         return needs_training(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: OverfitOptions) -> Result:
         losses, finding = train(subject, options.steps, options.negative)
         first, last = losses[0], losses[-1]
         goal = options.below if options.below is not None else options.fraction * first
         figures: dict[str, Any] = {
             "loss_curve": {"steps": list(range(len(losses))), "loss": losses},
         }
-        measurements = {"first_loss": first, "last_loss": last, "goal": goal}
+        measurements: dict[str, Any] = {"first_loss": first, "last_loss": last, "goal": goal}
         reached = math.isfinite(last) and last <= goal
         if finding is not None and (
             finding.code in ("gradient_not_finite", "negative_loss") or not math.isfinite(first)
@@ -64,7 +65,8 @@ class Overfit:
         elif finding is None and reached:
             findings = []
         else:
-            found = sweep(subject, goal, options) if options.sweep else None
+            steps = options.sweep_steps or options.steps
+            found = sweep(subject, goal, steps) if options.sweep else None
             findings = [_verdict(subject, losses, goal, finding, found)]
             if found is not None:
                 figures["lr_sweep"] = found.figure()
@@ -101,17 +103,11 @@ def train(
             return losses, Finding(
                 code="negative_loss",
                 message=f"the loss is negative ({number(loss)}) at step {step}",
-                advice="the sign of the loss is flipped, or its input is no probability; set "
-                "`negative: true` where a loss below 0 is meant",
+                advice="the sign of the loss is flipped, or its input is not a probability; set "
+                "`negative: true` if a loss below 0 is intended",
             )
     losses.append(float(subject.value(subject.forward()).reshape(-1)[0]))
     return losses, None
-
-
-def finite(array: Any) -> bool:
-    """Whether every entry is finite, by one pass over the array in the common case."""
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(np.sum(array)) or np.all(np.isfinite(array)))
 
 
 def _verdict(
@@ -134,7 +130,7 @@ def _verdict(
     if found is not None:
         code, advice = found.code, found.advice
         what = f"{what}; {found.verdict}"
-        lines.extend(found.lines)
+        lines.append(found.row())
     floor = softmax_floor(subject, last)
     if floor is not None and code in ("no_rate_helps", "not_overfit"):
         lines.append(floor)
@@ -150,7 +146,7 @@ def softmax_floor(subject: Subject, last: float) -> str | None:
     """
     try:
         output = subject.value(subject.predict())
-    except Exception:  # a model that only its own step can call: then nothing can be said
+    except Exception:  # only its own step can call this model
         return None
     if output.ndim < 2 or output.shape[-1] < 2 or not math.isfinite(last):
         return None

@@ -30,11 +30,11 @@ class Probe:
         self.subject = subject
         self.rng = np.random.default_rng([subject.seed, seed, 7])
         self.cotangent: Array | None = None
-        self.eps = float(np.finfo(subject.framework.precision.data).eps)
+        self.eps = subject.eps
 
     def scalar(self, array: Array) -> float:
         """The scalar of an output's values. The cotangent is drawn on first use."""
-        if self.subject.case.op is None:
+        if not self.subject.is_op:
             return float(array.reshape(-1)[0]) if array.size == 1 else float("nan")
         if self.cotangent is None or self.cotangent.shape != array.shape:
             self.cotangent = self.rng.standard_normal(array.shape)
@@ -89,6 +89,12 @@ class Probe:
         finally:
             self.subject.set(name, before)
         return False
+
+
+def finite(array: Array) -> bool:
+    """Whether every entry is finite, by one pass over the array in the common case."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.sum(array)) or np.all(np.isfinite(array)))
 
 
 def norm(array: Array) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array, OpCall, Output, WatchesCalls
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
-from gradcheck.source.shorten import short_path
+from gradcheck.source.line import short_place
 from gradcheck.yamlcases.case import Case
 
 
@@ -82,9 +82,8 @@ def not_finite(values: Array) -> Result | None:
 
 def tolerance(subject: Subject, values: Array) -> float:
     """Differences up to this are rounding: the order of sums depends on shapes."""
-    eps = float(np.finfo(subject.framework.precision.data).eps)
     size = float(np.max(np.abs(values), initial=0.0))
-    return 1e4 * eps * max(size if np.isfinite(size) else 1.0, 1e-3)
+    return 1e4 * subject.eps * max(size if np.isfinite(size) else 1.0, 1e-3)
 
 
 def largest(difference: Array) -> float:
@@ -122,16 +121,10 @@ def first_difference(
         with np.errstate(invalid="ignore"):  # a mask: -inf in both is no difference
             apart = np.where(left == right, 0.0, left - right)
         if largest(apart) > tolerance(subject, left):
-            return Blame(mine.name, short_where(mine.where))
+            return Blame(mine.name, short_place(mine.where))
     return None
 
 
 def result_of(call: OpCall) -> Array:
     with np.errstate(all="ignore"):
         return call.run(call.inputs)
-
-
-def short_where(where: str | None) -> str | None:
-    """'file:line' with the file as a person would write it."""
-    file, colon, line = (where or "").rpartition(":")
-    return f"{short_path(file)}:{line}" if colon else where

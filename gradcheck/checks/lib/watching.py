@@ -81,6 +81,16 @@ class StepLog:
         self.groups: list[dict[str, dict[str, Any]]] = []
         subject.optimizer = Watched(optimizer, self._enter, self._leave)
 
+    def until_stepped(self, calls: int) -> float | None:
+        """Call the training step until the optimizer has stepped once more: the loss of that call,
+        None if it has not within `calls`. A step that accumulates updates only now and then."""
+        steps = len(self.after)
+        for _ in range(calls):
+            loss = self.subject.train_step()
+            if len(self.after) > steps:
+                return loss
+        return None
+
     def _enter(self) -> None:
         self.gradients.append(self.subject.grads())
         self.before.append(self._values())

@@ -24,7 +24,7 @@ def plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def about(ratio: float) -> str:
+def times(ratio: float) -> str:
     """'30x': one significant digit of a ratio above 1."""
     power = 10.0 ** math.floor(math.log10(ratio))
     return f"{round(ratio / power) * power:.0f}x"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -46,7 +45,7 @@ class Alignment:
             return "the case has no loss"
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: AlignmentOptions) -> Result:
         run = in_eval(subject)
         seen = losses_of(run)
         findings: list[Finding] = []
@@ -54,7 +53,7 @@ class Alignment:
         inputs = arrays_of(run, run.batch)[0]
         reason = None
         if inputs.dtype.kind not in "iu" or inputs.ndim != 2:
-            reason = f"the input of shape {inputs.shape} is no batch of id sequences"
+            reason = f"expected a batch of token ids (B, T), got an input of shape {inputs.shape}"
         elif not seen:
             reason = "the step computes its loss without the case's loss"
         else:
@@ -64,7 +63,7 @@ class Alignment:
             else:
                 findings.extend(_shifted(shares, options.shift))
                 if not findings and max(shares.values()) < 0.9:
-                    reason = "the targets are not the inputs at any shift: no language model"
+                    reason = "the targets are not the inputs at any shift: not a language model"
         if seen:
             findings.extend(_ignored(run, seen[0], options))
         ignoring = bool(_ids_to_ignore(run, options))
@@ -155,13 +154,12 @@ def _shifted(shares: dict[int, float], wanted: int) -> Iterator[Finding]:
     )
 
 
-def _ids_to_ignore(run: Subject, options: Any) -> set[int]:
-    args = run.case.loss.args if run.case.loss is not None else {}
-    ids = (options.ignore_index, options.pad, args.get("ignore_index"))
+def _ids_to_ignore(run: Subject, options: AlignmentOptions) -> set[int]:
+    ids = (options.ignore_index, options.pad, run.loss_args.get("ignore_index"))
     return {i for i in ids if isinstance(i, int)}
 
 
-def _ignored(run: Subject, seen: Seen, options: Any) -> Iterator[Finding]:
+def _ignored(run: Subject, seen: Seen, options: AlignmentOptions) -> Iterator[Finding]:
     """Outputs at positions with a target to ignore: changing them must not change the loss."""
     axis = class_axis(seen.values, seen.ids)
     if axis is None or seen.ids.size < 2:

@@ -1,4 +1,4 @@
-"""Starts from which nothing can be learnt: units that are all alike, a loss that overflows."""
+"""Is training impossible from the start: units that are all alike, a loss that overflows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradcheck.result import Finding
 
 
 def alike_units(run: Subject) -> Iterator[Finding]:
-    """Units of a layer that start equal and get equal gradients stay equal for ever."""
+    """Units of a layer that start equal and get equal gradients stay equal forever."""
     try:
         grads = run.gradients()
     except Exception:  # the checks `graph` and `gradient` say what is wrong with the backward
@@ -29,7 +29,7 @@ def alike_units(run: Subject) -> Iterator[Finding]:
                 yield Finding(
                     code="symmetric",
                     message=f"the {count} units of {name} (axis {axis}) start with the same values "
-                    "and get the same gradient: they stay equal whatever the training does",
+                    "and get the same gradient: training cannot make them differ",
                     parameter=name,
                     advice="draw the initial weights at random (nn.init.kaiming_uniform_, "
                     "xavier_uniform_); biases may start equal",

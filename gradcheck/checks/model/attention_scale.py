@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck.checks.lib.running import result_of, short_where
+from gradcheck.checks.lib.running import result_of, watched
 from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.probe.subject import Subject
+from gradcheck.result import Finding
+from gradcheck.source.line import short_place
 
 BETWEEN = ("mul", "div", "neg", "where", "add", "sub", "masked_fill", "reshape", "transpose",
            "permute", "clone", "getitem", "swapaxes")  # fmt: skip
-"""Ops that may stand between q k and the softmax."""
+"""Ops that may lie between q k and the softmax."""
 PRODUCTS = ("matmul", "einsum")
 
 
@@ -44,7 +47,25 @@ def unscaled_scores(tape: Sequence[OpCall]) -> Iterator[Unscaled]:
         missing = factor > 0.7 * math.sqrt(width) and factor > 1.4
         twice = 0.8 < factor * math.sqrt(width) < 1.25 and factor < 0.6
         if missing or twice:
-            yield Unscaled(call.name, short_where(call.where), width, factor, std)
+            yield Unscaled(call.name, short_place(call.where), width, factor, std)
+
+
+def scaled_wrongly(run: Subject) -> Iterator[Finding]:
+    """Attention whose scores are too large or too small by the root of their width."""
+    for found in unscaled_scores(watched(run, run.forward).calls or []):
+        large = found.factor > 1
+        times = f"{found.factor:.1f}" if large else f"{found.factor:.2g}"
+        by = "the root of the width of a head" + ("" if large else ", not by the width,")
+        yield Finding(
+            code="scores_too_large" if large else "scores_too_small",
+            message=f"attention scores of {found.op} at {found.where} are {times} times "
+            f"as large as q k / sqrt({found.width}) gives (standard deviation {found.std:.2g})",
+            op=found.op,
+            where=found.where,
+            advice=f"divide the scores by {by} before the softmax; set `scores: false` if the "
+            "scale is intended to be learned, left out or different",
+        )
+        return
 
 
 Answer = tuple[float | None, int | None, float]
@@ -75,7 +96,7 @@ def _ratio(scores: Array, products: Array, product: OpCall) -> Answer:
     if scores.shape != products.shape or len(product.inputs) != 2:
         return None, None, 0.0
     q, k = (np.asarray(i) for i in product.inputs)
-    if q.ndim < 3 or k.ndim < 3:  # a plain layer before a softmax is no attention
+    if q.ndim < 3 or k.ndim < 3:  # a plain layer before a softmax is not attention
         return None, None, 0.0
     seen = np.isfinite(scores) & (np.abs(scores) < 1e4)
     a, b = scores[seen], products[seen]
@@ -141,5 +162,5 @@ def _unit(values: Array) -> None:
 def _run(call: OpCall, arrays: Sequence[object]) -> Array | None:
     try:
         return np.asarray(call.run(arrays))
-    except Exception:  # an op of another signature: no attention that we know
+    except Exception:  # another signature: not an attention that we know
         return None

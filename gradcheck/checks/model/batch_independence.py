@@ -1,4 +1,4 @@
-"""Does the output for one sample depend on the other samples of the batch."""
+"""Does the output for one sample depend on the other samples of the batch?"""
 
 from __future__ import annotations
 
@@ -43,10 +43,8 @@ class BatchIndependence:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
-        data = subject.case.data
-        assert data is not None
-        run = in_eval(subject, batch_size=max(data.batch, 2))
+    def run(self, subject: Subject, options: BatchIndependenceOptions) -> Result:
+        run = in_eval(subject, batch_size=max(subject.batching.size, 2))
         first, second = (arrays_of(run, b)[:-1] for b in _two(run))
         base, output = predict(run, first)
         axis = options.axis
@@ -93,7 +91,7 @@ def _two(subject: Subject) -> list[Any]:
 
 
 def _mix(a: Array, b: Array, kept: int, axis: int) -> Array:
-    """`b` with entry `kept` of `a`; where b is the same data, its order is turned round."""
+    """`b` with entry `kept` of `a`; if b is the same data, in reverse order."""
     mixed = np.flip(b, axis).copy()
     index: list[Any] = [slice(None)] * a.ndim
     index[axis] = kept

@@ -49,11 +49,13 @@ class Causality:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: CausalityOptions) -> Result:
         run = in_eval(subject)
         inputs = arrays_of(run, run.batch)[:-1]
         if options.input >= len(inputs):
-            return Result.skipped(f"the model has {len(inputs)} inputs, no number {options.input}")
+            return Result.skipped(
+                f"the model has {len(inputs)} inputs; `input: {options.input}` is not one of them"
+            )
         sequence = inputs[options.input]
         base, _ = predict(run, inputs)
         reason = _no_sequence(sequence, base, options.axis)
@@ -75,7 +77,7 @@ class Causality:
 def _no_sequence(sequence: Array, output: Array, axis: int) -> str | None:
     ranks = (2,) if sequence.dtype.kind in "iu" else (3,)
     if sequence.ndim not in ranks or sequence.ndim <= axis:
-        return f"the input of shape {sequence.shape} is no sequence of ids or of vectors"
+        return f"the input of shape {sequence.shape} is not a sequence of ids or of vectors"
     if output.ndim < 3 or output.shape[axis] != sequence.shape[axis]:
         return f"the output of shape {output.shape} has no time axis like the input's"
     if sequence.shape[axis] < 2:
@@ -108,7 +110,7 @@ def _at(axis: int, part: Any) -> tuple[Any, ...]:
 
 
 def _by_perturbation(
-    run: Subject, inputs: Sequence[Array], base: Array, options: Any
+    run: Subject, inputs: Sequence[Array], base: Array, options: CausalityOptions
 ) -> list[Finding]:
     rng = np.random.default_rng(run.seed)
     axis, which = options.axis, options.input
@@ -150,7 +152,9 @@ def _finding(t: int, later: int, change: float, how: str, blame: Any) -> Finding
     )
 
 
-def _by_gradient(run: Subject, inputs: Sequence[Array], base: Array, options: Any) -> list[Finding]:
+def _by_gradient(
+    run: Subject, inputs: Sequence[Array], base: Array, options: CausalityOptions
+) -> list[Finding]:
     """The gradient of the output at t with respect to vector inputs after t is zero."""
     sequence = inputs[options.input]
     if sequence.dtype.kind != "f":
@@ -176,7 +180,9 @@ def _by_gradient(run: Subject, inputs: Sequence[Array], base: Array, options: An
     return []
 
 
-def _past(run: Subject, inputs: Sequence[Array], base: Array, options: Any) -> list[Finding]:
+def _past(
+    run: Subject, inputs: Sequence[Array], base: Array, options: CausalityOptions
+) -> list[Finding]:
     """The last output must see something of what came before."""
     rng = np.random.default_rng(run.seed)
     axis, which = options.axis, options.input
@@ -190,7 +196,7 @@ def _past(run: Subject, inputs: Sequence[Array], base: Array, options: Any) -> l
         Finding(
             code="sees_no_past",
             message="the last output does not depend on any earlier input",
-            advice="the mask hides too much, or no layer mixes times; set `past: false` where "
-            "every time is meant to stand alone",
+            advice="the mask hides too much, or no layer mixes times; set `past: false` if "
+            "every time is intended to be independent",
         )
     ]

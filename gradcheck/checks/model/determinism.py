@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +13,6 @@ from gradcheck.checks.lib.running import (
     in_eval,
     largest,
     needs_data,
-    short_where,
     tolerance,
     watched,
 )
@@ -22,6 +20,7 @@ from gradcheck.checks.lib.words import number, some
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
+from gradcheck.source.line import short_place
 from gradcheck.yamlcases.case import Case
 
 
@@ -47,14 +46,14 @@ class Determinism:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
+    def run(self, subject: Subject, options: DeterminismOptions) -> Result:
         findings = [
             *_building(subject),
             *_eval(subject),
             *_forward(subject),
             *_masks(subject),
         ]
-        if not findings and options.steps and subject.case.optimizer is not None:
+        if not findings and options.steps and subject.has_optimizer:
             findings.extend(_training(subject, options))
         return Result(findings=tuple(findings))
 
@@ -89,7 +88,7 @@ def _eval(subject: Subject) -> Iterator[Finding]:
     if largest(_apart(base, run.value(run.predict()))) > tolerance(run, base):
         yield Finding(
             code="not_repeatable",
-            message="in eval mode the same input gives another output the second time",
+            message="in eval mode the same input gives a different output the second time",
             advice="look for state that a forward leaves behind: a hidden state, a cache, a "
             "generator that a layer keeps",
         )
@@ -110,8 +109,8 @@ def _eval(subject: Subject) -> Iterator[Finding]:
         + (f"; first at {blame}" if blame else ""),
         op=blame.op if blame else None,
         where=blame.where if blame else None,
-        advice="switch dropout and other noise off when self.training is False, and see that "
-        "eval() reaches every layer: those in plain lists and dicts are not reached",
+        advice="switch dropout and other noise off when self.training is False, and check that "
+        "eval() reaches every layer: it does not reach those in plain lists and dicts",
     )
 
 
@@ -123,7 +122,7 @@ def _forward(subject: Subject) -> Iterator[Finding]:
     if change > tolerance(run, first):
         yield Finding(
             code="not_repeatable",
-            message=f"the same seed gives another loss the second time: {number(_one(first))}, "
+            message=f"the same seed gives a different loss the second time: {number(_one(first))}, "
             f"then {number(_one(second))}",
             advice="draw dropout masks from the framework's generator, which the seed resets, "
             "not from one that a layer keeps; look for caches that a forward changes",
@@ -154,14 +153,14 @@ def _masks(subject: Subject) -> Iterator[Finding]:
                     message="dropout has the same mask whatever the seed: always the same "
                     "units are dropped",
                     op=one.name,
-                    where=short_where(one.where),
-                    advice="draw the mask from the framework's generator, not from one that is "
-                    "made anew with a fixed seed in every forward",
+                    where=short_place(one.where),
+                    advice="draw the mask from the framework's generator, not from one that "
+                    "every forward makes again with a fixed seed",
                 )
                 return
 
 
-def _training(subject: Subject, options: Any) -> Iterator[Finding]:
+def _training(subject: Subject, options: DeterminismOptions) -> Iterator[Finding]:
     """Two runs of a few steps from the same seed."""
     runs = []
     for _ in range(2):
@@ -171,10 +170,10 @@ def _training(subject: Subject, options: Any) -> Iterator[Finding]:
         if abs(a - b) > options.tolerance * max(abs(a), abs(b), 1e-12):
             yield Finding(
                 code="not_repeatable",
-                message=f"training twice from the same seed parts at step {step}: loss "
+                message=f"training twice from the same seed differs at step {step}: loss "
                 f"{number(a)} and {number(b)}",
                 advice="look for state outside the model: a global generator, a cache, a data "
-                "loader that goes on where it was",
+                "loader that continues where it was",
             )
             return
 

@@ -41,9 +41,7 @@ class LoaderCheck:
     def applies(self, case: Case) -> str | None:
         return needs_data(case)
 
-    def run(self, subject: Subject, options: Any) -> Result:
-        data = subject.case.data
-        assert data is not None
+    def run(self, subject: Subject, options: LoaderOptions) -> Result:
         loader = subject.fresh().loader()
         dataset = loader.dataset
         whole = len(dataset) <= options.limit
@@ -67,8 +65,8 @@ class LoaderCheck:
                 if not findings:
                     findings.extend(_complete(samples, keys[0], loader.batch_size))
         else:
-            notes.append(f"{size}: only the first {options.limit} of an epoch were looked at")
-        findings.extend(_order(subject, data.shuffle, keys, options.limit))
+            notes.append(f"{size}: only the first {options.limit} of an epoch were checked")
+        findings.extend(_order(subject, subject.batching.shuffle, keys, options.limit))
         return Result(
             findings=tuple(findings),
             measurements={"samples": len(dataset), "seen": len(keys[0])},
@@ -80,8 +78,7 @@ def _empty(message: str) -> Finding:
     return Finding(
         code="no_batch",
         message=message,
-        advice="return an object that can be iterated again and again, not a generator that is "
-        "used up",
+        advice="return an object that can be iterated repeatedly, not a generator that is used up",
     )
 
 
@@ -147,7 +144,7 @@ def _all_alike(samples: Sequence[Batch]) -> Iterator[Finding]:
             yield Finding(
                 code=code,
                 message=f"all {len(samples)} {what} of the data set are the same",
-                advice="see that __getitem__ uses its index, and that labels are read from the "
+                advice="check that __getitem__ uses its index, and that labels are read from the "
                 "right column and not overwritten",
             )
             return
@@ -167,10 +164,10 @@ def _pairs(samples: Sequence[Batch], epoch: Sequence[Batch]) -> Iterator[Finding
     if wrong:
         yield Finding(
             code="unpaired",
-            message=f"{len(wrong)} of {len(epoch)} samples come with a label that is not theirs, "
+            message=f"{len(wrong)} of {len(epoch)} samples come with the wrong label, "
             f"the first at position {wrong[0]}",
             index=(wrong[0],),
-            advice="shuffle inputs and labels by one and the same permutation",
+            advice="shuffle inputs and labels by the same permutation",
         )
     elif foreign > len(epoch) // 2:
         yield Finding(
@@ -208,7 +205,7 @@ def _order(
     if repeat != list(first):
         yield Finding(
             code="seed_not_repeated",
-            message="the same seed gives another order of the samples the second time",
+            message="the same seed gives a different order of the samples the second time",
             advice="make the generator of the order from the seed when the loader is made",
         )
         return
@@ -221,7 +218,7 @@ def _order(
         yield Finding(
             code="not_shuffled",
             message="`shuffle` is on, but the samples come in the order of the data set",
-            advice="shuffle the indices anew at the start of each epoch, or set `shuffle: false`",
+            advice="shuffle the indices again at the start of each epoch, or set `shuffle: false`",
         )
     elif list(first) == list(second):
         yield Finding(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from gradcheck.checks import base
+from gradcheck.checks.base import Options, needs_model
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
@@ -15,6 +15,24 @@ from gradcheck.yamlcases.case import Case
 
 ROUNDING = 1e3
 """How many roundings of the coarser dtype two correct implementations may lie apart."""
+
+
+class ReferenceOptions(Options):
+    """Options of the check `reference`."""
+
+    model: str = Field(
+        default="",
+        description="registered name of the reference (default: the case's own model)",
+    )
+    framework: str = Field(
+        default="", description="framework of the reference (default: the case's own)"
+    )
+    args: dict[str, Any] | None = Field(
+        default=None, description="arguments of the reference (default: those of the case)"
+    )
+    rename: dict[str, str] = Field(
+        default={}, description="parameter of the case -> parameter of the reference"
+    )
 
 
 class Reference:
@@ -27,24 +45,11 @@ class Reference:
 
     name = "reference"
 
-    class Options(base.Options):
-        model: str = Field(
-            default="",
-            description="registered name of the reference (default: the case's own model)",
-        )
-        framework: str = Field(
-            default="", description="framework of the reference (default: the case's own)"
-        )
-        args: dict[str, Any] | None = Field(
-            default=None, description="arguments of the reference (default: those of the case)"
-        )
-        rename: dict[str, str] = Field(
-            default={}, description="parameter of the case -> parameter of the reference"
-        )
+    Options = ReferenceOptions
 
     def applies(self, case: Case) -> str | None:
         if case.model is None:
-            return base.needs_model(case)
+            return needs_model(case)
         options = case.checks.get(self.name) or {}
         if not options.get("model") and not options.get("framework"):
             return (
@@ -52,21 +57,13 @@ class Reference:
             )
         return None if case.data else "the case has no data"
 
-    def run(self, subject: Subject, options: Options) -> Result:
+    def run(self, subject: Subject, options: ReferenceOptions) -> Result:
         subject = subject.fresh(dtype="float64")
         # dropout masks of two frameworks have nothing in common
         subject.framework.train_mode(subject.model, False)
-        changes = {
-            "model": options.model or subject.case.model,
-            "framework": options.framework or subject.case.framework,
-            "args": subject.case.args if options.args is None else options.args,
-            # a training step is written in the case's framework, the default one in any
-            "step": subject.case.step
-            if options.framework in ("", subject.case.framework)
-            else None,
-        }
-        case = subject.case.model_copy(update=changes)
-        other = Subject(case, subject.registry, dtype="float64", seed=subject.seed)
+        other = subject.counterpart(
+            model=options.model or None, framework=options.framework or None, args=options.args
+        )
         other.framework.train_mode(other.model, False)
 
         names = {n: options.rename.get(n, n) for n in subject.parameters}
@@ -93,10 +90,10 @@ class Reference:
             )
         worst = dict(sorted(errors.items(), key=lambda e: -e[1])[:5])
         if errors["output"] > tolerance:
-            findings.append(_output_finding(errors["output"], tolerance, case))
+            findings.append(_output_finding(errors["output"], tolerance, other))
         else:
             findings += [
-                _gradient_finding(n, e, tolerance, case)
+                _gradient_finding(n, e, tolerance, other)
                 for n, e in worst.items()
                 if e > tolerance and n != "output"
             ]
@@ -123,11 +120,11 @@ def _unmatched(subject: Subject, other: Subject, names: dict[str, str]) -> list[
     return [Finding(code="unmatched_parameter", message=m, advice=advice) for m in found]
 
 
-def _output_finding(error: float, tolerance: float, case: Case) -> Finding:
+def _output_finding(error: float, tolerance: float, other: Subject) -> Finding:
     return Finding(
         code="output_differs",
         message=(
-            f"the output differs from the reference {case.model} ({case.framework}) "
+            f"the output differs from the {_named(other)} "
             f"by {error:.2e} of its size; rounding explains {tolerance:.0e}"
         ),
         relative_error=error,
@@ -135,17 +132,21 @@ def _output_finding(error: float, tolerance: float, case: Case) -> Finding:
     )
 
 
-def _gradient_finding(name: str, error: float, tolerance: float, case: Case) -> Finding:
+def _gradient_finding(name: str, error: float, tolerance: float, other: Subject) -> Finding:
     return Finding(
         code="gradient_differs",
         message=(
-            f"the gradient of {name} differs from the reference {case.model} ({case.framework}) "
+            f"the gradient of {name} differs from the {_named(other)} "
             f"by {error:.2e} of its size, while the outputs agree"
         ),
         parameter=name,
         relative_error=error,
         advice="the forward is the same, so a backward is wrong: see the check `gradient`",
     )
+
+
+def _named(other: Subject) -> str:
+    return f"reference {other.name} ({other.framework.name})"
 
 
 def _eps(*subjects: Subject) -> float:

@@ -1,6 +1,6 @@
 """The update rules of common optimizers, written from their papers, for one tensor.
 
-Each is a generator: send a gradient and the value, get the new value. Formulas:
+A rule is an object called as rule(value, gradient, hyper) -> new value; it remembers its moments.
 SGD with momentum as in PyTorch (Sutskever et al. 2013, with the rate outside the velocity);
 Adam: Kingma and Ba 2015, algorithm 1; AdamW: Loshchilov and Hutter 2019, algorithm 2;
 RMSprop: Tieleman and Hinton 2012, with PyTorch's epsilon outside the root; Adagrad: Duchi et al.
@@ -9,15 +9,15 @@ RMSprop: Tieleman and Hinton 2012, with PyTorch's epsilon outside the root; Adag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
 
-Settings = Mapping[str, Any]
-Rule = Callable[[Array, Array, Settings], Array]
+Hyper = Mapping[str, Any]
+"""Hyper-parameters by name: `lr`, `betas`, `weight_decay`, ..."""
 
 
 class Sgd:
@@ -26,7 +26,7 @@ class Sgd:
     def __init__(self) -> None:
         self.velocity: Array | None = None
 
-    def __call__(self, w: Array, g: Array, s: Settings) -> Array:
+    def __call__(self, w: Array, g: Array, s: Hyper) -> Array:
         g = g + s.get("weight_decay", 0.0) * w
         momentum = s.get("momentum", 0.0)
         if momentum:
@@ -50,7 +50,7 @@ class Adam:
         self.largest: Any = 0.0
         self.t = 0
 
-    def __call__(self, w: Array, g: Array, s: Settings) -> Array:
+    def __call__(self, w: Array, g: Array, s: Hyper) -> Array:
         b1, b2 = s.get("betas") or (s.get("beta1", 0.9), s.get("beta2", 0.999))
         lr, decay = s["lr"], s.get("weight_decay", 0.01 if self.decoupled else 0.0)
         if self.decoupled:
@@ -85,7 +85,7 @@ class UncorrectedAdamW(AdamW):
 class CoupledAdamW(Adam):
     """Adam's decay in AdamW's place."""
 
-    def __call__(self, w: Array, g: Array, s: Settings) -> Array:
+    def __call__(self, w: Array, g: Array, s: Hyper) -> Array:
         return super().__call__(w, g, {"weight_decay": 0.01, **s})
 
 
@@ -97,7 +97,7 @@ class RmsProp:
         self.mean: Any = 0.0
         self.velocity: Any = 0.0
 
-    def __call__(self, w: Array, g: Array, s: Settings) -> Array:
+    def __call__(self, w: Array, g: Array, s: Hyper) -> Array:
         g = g + s.get("weight_decay", 0.0) * w
         alpha = s.get("alpha", 0.99)
         self.square = alpha * self.square + (1 - alpha) * g * g
@@ -118,7 +118,7 @@ class Adagrad:
         self.total: Any = None
         self.t = 0
 
-    def __call__(self, w: Array, g: Array, s: Settings) -> Array:
+    def __call__(self, w: Array, g: Array, s: Hyper) -> Array:
         g = g + s.get("weight_decay", 0.0) * w
         if self.total is None:
             self.total = s.get("initial_accumulator_value", 0.0)
@@ -129,9 +129,9 @@ class Adagrad:
 
 
 class Ascent(Sgd):
-    """Plain SGD with the sign turned round."""
+    """Plain SGD with the sign flipped."""
 
-    def __call__(self, w: Array, g: Array, s: Settings) -> Array:
+    def __call__(self, w: Array, g: Array, s: Hyper) -> Array:
         return super().__call__(w, -g, s)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradcheck.checks.lib.about import about
 from gradcheck.checks.lib.probing import Probe
 from gradcheck.checks.lib.watching import StepLog
 from gradcheck.checks.lib.words import plural, some
@@ -36,14 +37,13 @@ def stuck(subject: Subject, log: StepLog, names: list[str]) -> Iterator[Finding]
     if not found:
         return
     steps = len(log.gradients)
-    yield Finding(
-        code="stuck",
-        message=f"{plural(len(found), 'weight')} that start with all entries equal had a gradient "
-        f"of exactly zero in all {steps} steps and did not move: {some(found)}",
-        parameter=found[0],
-        advice="draw initial weights at random; of two layers in a row at most one may start at "
-        "zero, since each is the other's gradient",
-        data={"parameters": found},
+    yield about(
+        found,
+        "stuck",
+        f"{plural(len(found), 'weight')} with all entries equal at the start had a gradient of "
+        f"exactly zero in all {steps} steps and did not move: {some(found)}",
+        "draw initial weights at random; of two consecutive layers at most one may start at "
+        "zero, since each one's gradient is a product with the other",
     )
 
 
@@ -62,14 +62,13 @@ def stale_buffers(subject: Subject) -> Iterator[Finding]:
     ]
     found = [n for n in still if _matters(subject, n, False) and not _matters(subject, n, True)]
     if found:
-        yield Finding(
-            code="buffer_never_updated",
-            message=f"train mode never changes {plural(len(found), 'buffer')} that eval mode "
-            f"computes with, and uses other values itself: {some(found)}",
-            parameter=found[0],
-            advice="update running statistics in every forward in train mode (a momentum above 0), "
+        yield about(
+            found,
+            "buffer_never_updated",
+            f"train mode neither updates nor uses {plural(len(found), 'buffer')} that eval mode "
+            f"computes with: {some(found)}",
+            "update running statistics in every forward in train mode (a momentum above 0), "
             "or eval mode computes with their initial values",
-            data={"parameters": found},
         )
 
 

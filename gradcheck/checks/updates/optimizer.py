@@ -15,26 +15,27 @@ from gradcheck.checks.updates.formulas import FORMS, SLIPS
 from gradcheck.result import Finding
 
 
-def compare_with_formula(log: StepLog, options: Any) -> tuple[list[Finding], str | None]:
-    """The logged steps against the rule: (findings, a note when it could not be compared).
+def compare_with_formula(
+    log: StepLog, wanted: str, tolerance: float
+) -> tuple[list[Finding], str | None]:
+    """Compare the logged steps with the rule: (findings, a note if that was not possible).
+
+    wanted: the name of a rule, 'auto' or 'none'.
 
     Every step starts from the values that the optimizer really had, so the steps may have been
     taken from anywhere; only the gradients must have come in this order.
     """
     subject = log.subject
-    spec = subject.case.optimizer
-    assert spec is not None
-    if options.formula == "none":
+    spec = subject.optimizer_spec
+    if wanted == "none":
         return [], None
-    form = _form(options.formula, spec.name, log.optimizer)
+    form = _form(wanted, spec.name, log.optimizer)
     if form is None:
-        return [], f"no closed form is known for optimizer {spec.name}: set `formula:` to compare"
-    factory = subject.registry.get("optimizer", spec.name, subject.case.framework).value
-    given = {**_defaults(factory), **spec.args}
+        return [], f"no closed form is known for optimizer {spec.name}; set `formula:` to compare"
+    given = {**_defaults(spec.factory), **spec.args}
     if "lr" not in given and not any("lr" in s for s in log.settings):
         return [], f"the learning rate of optimizer {spec.name} is not visible (no `lr`)"
-    eps = float(np.finfo(subject.framework.precision.data).eps)
-    allowed = max(options.tolerance, 1e4 * eps)
+    allowed = max(tolerance, 1e4 * subject.eps)
     worst, name, step, moved, expected = _worst(log, FORMS[form], given, allowed)
     if worst <= allowed:
         return [], None
@@ -70,7 +71,7 @@ OTHERS = ("nadam", "radam", "asgd")
 
 
 def _named(token: str, form: str) -> bool:
-    """'my_adam', 'FusedAdam' and 'sgd2' are meant; 'adamax' is another rule."""
+    """'my_adam', 'FusedAdam' and 'sgd2' match; 'adamax' is another rule."""
     token = token.rstrip("0123456789")
     return token.endswith(form) and token not in OTHERS
 
@@ -108,7 +109,7 @@ def _worst(
             with np.errstate(all="ignore"):
                 expected = memory(before[name], gradient, settings) - before[name]
             moved = after[name] - before[name]
-            if not np.any(moved):  # not held, or a true zero: that is told elsewhere
+            if not np.any(moved):  # not held, or a true zero: reported elsewhere
                 continue
             rounding = 1e-15 * norm(before[name])
             error = (norm(moved - expected) - rounding) / max(norm(expected), 1e-300)

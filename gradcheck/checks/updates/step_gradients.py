@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradcheck.checks.lib.about import about
 from gradcheck.checks.lib.probing import norm
-from gradcheck.checks.lib.watching import StepLog
+from gradcheck.checks.lib.watching import StepLog, held_by
 from gradcheck.checks.lib.words import number, some
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.subject import Subject
@@ -26,7 +27,7 @@ def stepped_twice(log: StepLog) -> Iterator[Finding]:
         return
     yield Finding(
         code="stepped_twice",
-        message="the training step calls optimizer.step() twice with the very same gradients",
+        message="the training step calls optimizer.step() twice with the same gradients",
         advice="call optimizer.step() once for each backward(): moments and step counts of the "
         "optimizer go wrong as well",
     )
@@ -46,15 +47,64 @@ def changed_after_step(subject: Subject, log: StepLog) -> Iterator[Finding]:
     before, after = left[name], now[name]
     assert before is not None
     assert after is not None
+    was, now_is = number(norm(before)), number(norm(after))
+    yield about(
+        changed,
+        "changed_after_step",
+        "the training step changes gradients after optimizer.step(), too late to have an effect: "
+        f"{some(changed)}",
+        "clip or scale gradients between backward() and optimizer.step()",
+        lines=(f"norm of the gradient of {name}: {was}, then {now_is}",),
+    )
+
+
+def differs_when_repeated(
+    subject: Subject, log: StepLog, before: dict[str, Array], calls: int
+) -> Iterator[Finding]:
+    """A second step from the same state must see the same gradient."""
+    subject.restore(before)
+    count = len(log.gradients)
+    if log.until_stepped(calls) is None:
+        return
+    first, second = log.gradients[0], log.gradients[count]
+    eps = float(np.finfo(subject.framework.precision.gradients).eps)
+    largest = max((norm(g) for g in first.values() if g is not None), default=0.0)
+    held = held_by(log.optimizer, list(subject.parameters.values()))
+    ids = None if held is None else {id(leaf) for leaf in held}
+    worst, name = 0.0, ""
+    for n, g in first.items():
+        again = second[n]
+        if g is None or again is None:
+            continue
+        if ids is not None and id(subject.leaves[n]) not in ids:
+            continue  # nobody clears what the optimizer does not hold; `held` reports that
+        difference = norm(again - g) / max(norm(g), 1e-6 * largest, 1e-300)
+        if difference > worst:
+            worst, name = difference, n
+    if worst <= 1e5 * eps:
+        return
+    g, again = first[name], second[name]
+    assert g is not None
+    assert again is not None
+    ratio = float(np.sum(g * again) / max(np.sum(g * g), 1e-300))
+    doubled = abs(ratio - 2) < 0.05
     yield Finding(
-        code="changed_after_step",
-        message=f"the training step changes gradients after optimizer.step(), where it has no "
-        f"effect any more: {some(changed)}",
+        code="gradient_accumulates" if doubled else "gradient_not_repeatable",
+        message="the second step from the same state and the same batch has "
+        + (
+            "twice the gradient of the first: gradients of earlier steps are still there"
+            if doubled
+            else f"another gradient: it differs by {number(worst)} of its size at {name}"
+        ),
         parameter=name,
-        lines=(f"norm of the gradient of {name}: {number(norm(before))}, then "
-               f"{number(norm(after))}",),
-        advice="clip or scale gradients between backward() and optimizer.step()",
-    )  # fmt: skip
+        analytic=norm(again),
+        numeric=norm(g),
+        lines=(f"norm of the gradient of {name}: {number(norm(g))}, then {number(norm(again))}",),
+        advice="call optimizer.zero_grad() before every backward()"
+        if doubled
+        else "look for state that survives a step: a missing zero_grad, a cache, an unseeded "
+        "generator",
+    )
 
 
 def gradient_differs(subject: Subject, log: StepLog, loss: float) -> Iterator[Finding]:
@@ -67,7 +117,7 @@ def gradient_differs(subject: Subject, log: StepLog, loss: float) -> Iterator[Fi
         return
     run = subject.fresh()
     value = np.asarray(run.value(run.forward()))
-    eps = float(np.finfo(subject.framework.precision.data).eps)
+    eps = subject.eps
     if value.size != 1 or not abs(float(value.reshape(())) - loss) <= 1e3 * eps * max(1, abs(loss)):
         return
     given, whole, tolerance = log.gradients[0], run.gradients(), 1e6 * eps
@@ -88,7 +138,7 @@ def gradient_differs(subject: Subject, log: StepLog, loss: float) -> Iterator[Fi
     assert mine is not None
     assert g is not None
     ratio = float(np.sum(mine * g) / max(float(np.sum(g * g)), 1e-300))
-    what = f"another than that of the loss: it differs by {number(apart[name])} of its size"
+    what = f"not that of the loss: it differs by {number(apart[name])} of its size"
     if norm(mine - ratio * g) < 1e-3 * norm(mine):
         what = f"{number(ratio)} times that of the loss"
     yield Finding(
@@ -97,9 +147,9 @@ def gradient_differs(subject: Subject, log: StepLog, loss: float) -> Iterator[Fi
         parameter=name,
         analytic=norm(mine),
         numeric=norm(g),
-        lines=(f"so for {len(wrong)} of {len(pairs)} parameters: {some(wrong)}",),
+        lines=(f"the same holds for {len(wrong)} of {len(pairs)} parameters: {some(wrong)}",),
         advice="look at what the training step and the hooks do to .grad between backward() and "
-        "step(); where it is meant (noise, rates of their own), set `same_gradient: false`",
+        "step(); where that is intended (noise, rates per layer), set `same_gradient: false`",
         data={"parameters": wrong},
     )
 

@@ -22,7 +22,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import Array
 
 SLOPE = {1: (1 / 2,), 2: (2 / 3, -1 / 12), 3: (3 / 4, -3 / 20, 1 / 60)}
 """Weights of T1, T2, T3 by how many of them are known: orders 2, 4 and 6."""

@@ -11,14 +11,24 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import Array
 from gradcheck.numerics.core.differences import Lines, one_sided
 from gradcheck.numerics.core.noise import Precision
 from gradcheck.numerics.core.verdict import KINK, SURE, UNSURE, WRONG, Comparison
 
 POINTS = (1.0, 2.0, 3.0, -1.0, -2.0, -3.0)
 STEPS = {True: (2.0**-20, 2.0**-25, 2.0**-30), False: (2.0**-7, 2.0**-9)}
-"""Step sizes by whether the arithmetic is float64."""
+"""Step sizes by whether the arithmetic is float64. They must be far smaller than the distance from
+one kink to the next."""
+NOISE = 6.0
+"""Noise of a one-sided slope over the step, with room for its tails: its weights are 2, 3/2 and
+1/2."""
+BLUNT = 0.05
+"""An interval can only accuse when its error bars are at most this share of its ends."""
+TINIEST = 1e-300
+"""So that slopes of zero can be sharp."""
+TWICE = 2
+"""A kink must show itself at two steps."""
 
 
 class Sides(NamedTuple):
@@ -35,7 +45,7 @@ class Sides(NamedTuple):
 
 @runtime_checkable
 class HasSides(Protocol):
-    """Lines that can tell their outputs apart."""
+    """Lines that know what each of their outputs does."""
 
     def sides(self, h: Array, active: Array) -> Sides: ...
 
@@ -64,7 +74,7 @@ def certify(
             sides = lines.sides(h, active) if isinstance(lines, HasSides) else None
             if sides is None:
                 sides = two_sides(lines(POINTS, h, active), ha)
-            bar = 6 * noise / ha + precision.relative * np.abs(analytic)
+            bar = NOISE * noise / ha + precision.relative * np.abs(analytic)
             bar_r, bar_l = bar + sides.bar_right, bar + sides.bar_left
             # To one side of a boundary of the domain there is nothing: the other side decides.
             right, bar_r = _or(sides.right, bar_r, sides.left, bar_l)
@@ -72,7 +82,7 @@ def certify(
             low = np.fmin(sides.low, np.fmin(right, left)) - np.maximum(bar_r, bar_l)
             high = np.fmax(sides.high, np.fmax(right, left)) + np.maximum(bar_r, bar_l)
             kink = (high - low) > SURE * (bar_r + bar_l)
-            sharp = bar_r + bar_l < 0.05 * np.maximum(np.abs(right), np.abs(left)) + 1e-300
+            sharp = bar_r + bar_l < BLUNT * np.maximum(np.abs(right), np.abs(left)) + TINIEST
             within = (analytic >= low) & (analytic <= high)
             inside += within & kink
             gap = np.maximum(low - analytic, analytic - high)
@@ -80,7 +90,7 @@ def certify(
             votes += out
             closest = np.where(np.abs(right - analytic) < np.abs(left - analytic), right, left)
             nearest = np.where(out | within, closest, nearest)
-    certified = inside >= 2
+    certified = inside >= TWICE
     wrong = (votes == len(steps)) & may_fail
     state = np.where(certified, KINK, np.where(wrong, WRONG, UNSURE))
     outcome.state[active] = state

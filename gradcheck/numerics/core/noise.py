@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,6 @@ def scale_of(array: Array) -> float:
     if not flat.size:
         return 1.0
     return float(np.sqrt(np.mean(np.square(flat / flat.max()))) * flat.max())
-
-
-def exact_steps(x: Array, h: Array) -> Array:
-    """Steps near `h` for which x + h - x is exactly h: no rounding enters through the step."""
-    rounded = (x + h) - x
-    return np.where(rounded == 0, h, rounded)
 
 
 def measured_noise(values: Array) -> float:

@@ -43,7 +43,7 @@ def spread(run: Callable[[Item], None], items: Iterable[Item], *, threads: bool)
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """While it lasts, BLAS uses one thread, where it can be told so."""
+    """A context in which BLAS uses one thread, where it can be limited."""
     controller = _blas()
     return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
 

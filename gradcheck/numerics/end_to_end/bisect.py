@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import index_at
 from gradcheck.numerics.core.differences import slope
 from gradcheck.numerics.end_to_end.directions import Forward
 
@@ -42,7 +43,7 @@ def find_entry(
         else:
             chosen, numeric = right, numeric - left_numeric
     i = int(chosen[0])
-    index = tuple(int(k) for k in np.unravel_index(i, x.shape))
+    index = index_at(i, x.shape)
     one = np.zeros(x.size)
     one[i] = 1.0
     exact = numeric_slope(forward, name, x, one.reshape(x.shape), h)

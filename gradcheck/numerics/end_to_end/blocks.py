@@ -20,6 +20,9 @@ MOST, FEWEST = 256, 16
 WORK = 1.5e7
 """Numbers that all slopes together may compute, while that leaves more than `FEWEST` blocks."""
 
+SMALL = 1e-6
+"""Relative to less than this share of the largest slope an error says nothing."""
+
 COPIES = 64
 """Copies of the leaf evaluated at once."""
 
@@ -73,7 +76,7 @@ def heatmap(
         numeric[some] = slopes(forward, name, x, parts, h)
     with np.errstate(all="ignore"):
         size = np.fmax(np.fmax(np.abs(analytic), np.abs(numeric)), norm)
-        floor = 1e-6 * float(np.max(size[np.isfinite(size)], initial=0.0))
+        floor = SMALL * float(np.max(size[np.isfinite(size)], initial=0.0))
         relative = np.abs(analytic - numeric) / np.fmax(size, floor)
     relative[(analytic == 0) & (numeric == 0)] = 0.0
     relative = np.nan_to_num(relative, nan=np.inf, posinf=np.inf)

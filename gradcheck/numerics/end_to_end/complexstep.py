@@ -41,12 +41,9 @@ def along(replay: Replay, weights: Array, name: str, x: Array, directions: Array
     return (values.imag * weights).reshape(len(directions), -1).sum(axis=-1) / STEP
 
 
-def gradient(
-    replay: Replay, weights: Array, name: str, x: Array, chosen: Array | None = None
-) -> Array:
-    """(n,) the gradient of a leaf in the `chosen` entries (default: all), K copies at a time."""
-    chosen = np.arange(x.size) if chosen is None else chosen
-    out = np.empty(chosen.size)
+def gradient(replay: Replay, weights: Array, name: str, x: Array) -> Array:
+    """The gradient of a leaf, shaped like it, K copies at a time."""
+    out = np.empty(x.size)
 
     def run(job: tuple[int, Array]) -> None:
         start, entries = job
@@ -56,8 +53,8 @@ def gradient(
             replay, weights, name, x, unit.reshape(-1, *x.shape)
         )
 
-    jobs = list(chunks(chosen, COPIES // 2))
+    jobs = list(chunks(np.arange(x.size), COPIES // 2))
     if jobs:
         run(jobs[0])
     spread(run, jobs[1:], threads=len(jobs) > 4)
-    return out
+    return out.reshape(x.shape)

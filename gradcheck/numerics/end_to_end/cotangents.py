@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, Output
+from gradcheck.numerics.core.arrays import index_at
 from gradcheck.numerics.core.noise import scale_of
+from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.result import Finding
-
-if TYPE_CHECKING:
-    from gradcheck.numerics.end_to_end.preflight import Point
 
 FACTOR = -2.5 * 2.0**20
 """More than any threshold at which gradients are clipped."""
@@ -25,6 +22,14 @@ NEAR = (0.9917157287525381, 0.9958578643762691, 1.004142135623731, 1.00828427124
 rounding falls differently each time. No short binary fractions, which round alike."""
 SURE = 20.0
 """A deviation from linearity must be this many times what rounding does."""
+SAME_DIGITS = 1e-12
+"""Mostly the two gradients agree to the last digits, and nothing more needs to be asked."""
+ROUNDINGS = 1e3
+"""Last digits that a whole backward may lose of the largest numbers in it."""
+OF_ONE = 64.0
+"""Last digits that the difference of a probability and one may lose, both being about 1."""
+RELATIVE = 1e-9
+"""Share of its largest entry by which a gradient may differ in any case."""
 
 
 def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
@@ -53,8 +58,7 @@ def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
         expected = FACTOR * first.astype(np.float64)
         apart = np.abs(second - expected)
         worst = float(np.fmax.reduce(apart, axis=None, initial=0.0))
-        # Mostly it agrees to the last digits, and how large they may be need not be asked.
-        if worst <= 1e-12 * float(np.max(np.abs(expected), initial=0.0)):
+        if worst <= SAME_DIGITS * float(np.max(np.abs(expected), initial=0.0)):
             continue
         if worst <= _slack(point, name, expected, _largest(point)):
             continue
@@ -67,7 +71,7 @@ def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
                 ordinary = pulled(point, ORDINARY)
             if _linear(point, name, ORDINARY, ordinary[name]):
                 continue
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
+        index = index_at(np.argmax(apart), apart.shape)
         point.findings.append(
             Finding(
                 code="not_linear",
@@ -113,7 +117,7 @@ def pulled(point: Point, factor: float, output: Output = None) -> dict[str, Arra
 def rounding_of(point: Point, again: dict[str, Array | None] | None = None) -> dict[str, float]:
     """Rounding in the analytic gradient of each leaf: how far the results of nearby cotangents,
     divided by their factors, lie apart. Zeros where the backward does not even repeat itself, for
-    then the differences are no rounding.
+    then the differences are not rounding.
 
     again: the gradients with `FACTOR` times the cotangent, when they are there already.
     """
@@ -145,10 +149,9 @@ def _slack(point: Point, name: str, expected: Array, largest: float) -> float:
     kinds = [g.dtype for g in (point.analytic[name],) if g is not None] + [point.dtype]
     eps = max(float(np.finfo(d).eps) for d in kinds if d.kind == "f")
     size = float(np.max(np.abs(expected))) if expected.size else 0.0
-    # Rounding of terms that cancelled (a saturated softmax) is no answer to the cotangent.
-    rounding = 1e3 * eps * float(np.max(np.abs(point.weights * point.value), initial=0.0))
-    # A probability less one is the rounding of numbers of about 1.
+    # Terms that cancel (a saturated softmax) leave rounding that does not depend on the cotangent.
+    rounding = ROUNDINGS * eps * float(np.max(np.abs(point.weights * point.value), initial=0.0))
     scale = scale_of(point.values[name])
     unit = float(np.abs(point.weights).max()) * min(1.0, scale) ** 2
-    apart_from_size = 1e3 * eps * largest + 64 * eps * unit + rounding / scale
-    return max(1e-9, 1e3 * eps) * size + abs(FACTOR) * apart_from_size
+    apart_from_size = ROUNDINGS * eps * largest + OF_ONE * eps * unit + rounding / scale
+    return max(RELATIVE, ROUNDINGS * eps) * size + abs(FACTOR) * apart_from_size

@@ -11,12 +11,18 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.noise import Precision, measured_noise, scale_of
 from gradcheck.numerics.core.threads import spread
-from gradcheck.numerics.end_to_end.preflight import Point
+from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.replay import Move, Replay
 from gradcheck.probe.subject import Subject
 
 ROOM = 1 << 22
 """Numbers in the perturbed copies of leaves, and in the largest result of an op, of one run."""
+FOLLOWS = 1e-12
+"""Share of the largest output by which a replay may differ from the framework."""
+AWAY = 1e-3
+"""How far all leaves are moved to see whether it does, as a share of their size."""
+TINIEST = 1e-300
+"""Noise is never zero: it is divided by."""
 LARGE = 500_000
 """Entries of all leaves from which on runs are spread over several threads."""
 
@@ -50,8 +56,12 @@ class FrameworkForward:
         try:
             for k, value in enumerate(values):
                 self.subject.set(name, value)
-                result = self.subject.value(self.subject.forward())
                 self.evaluations += 1
+                try:
+                    result = self.subject.value(self.subject.forward())
+                except Exception:  # a probe outside the domain: unknown there, not wrong
+                    out[k] = np.nan
+                    continue
                 if result.shape != self.values.shape:
                     out[k] = np.nan
                     continue
@@ -83,7 +93,7 @@ def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
     """Whether the replay follows the framework when every trainable leaf moves at once."""
     subject = point.subject
     moved = {
-        name: x + 1e-3 * point.scales[name] * rng.uniform(-1, 1, x.shape)
+        name: x + AWAY * point.scales[name] * rng.uniform(-1, 1, x.shape)
         for name, x in point.values.items()
         if name in point.trainable
     }
@@ -93,6 +103,8 @@ def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
         for name, array in moved.items():
             subject.set(name, array)
         value = np.asarray(subject.value(subject.forward()), dtype=np.float64)
+    except Exception:  # nothing is known there, so nothing that the replay could follow
+        return False
     finally:
         for name in moved:
             subject.set(name, point.values[name])
@@ -100,7 +112,7 @@ def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
     if value.shape != again.shape:
         return False
     size = float(np.max(np.abs(value))) if value.size else 0.0
-    return bool((np.abs(value - again) <= 1e-12 * size).all())
+    return bool((np.abs(value - again) <= FOLLOWS * size).all())
 
 
 def grouped(
@@ -129,8 +141,8 @@ class DirectionLines:
     """Lines along directions through leaves.
 
     targets: (leaf name, direction of the leaf's shape) per line. values: the leaves' arrays.
-    level: the noise of the scalar; None: measured when the lines first run, along `probe`, which is
-    the first of them unless given.
+    level: the noise of the scalar; None: measured when the lines first run, along the first of
+    them.
     """
 
     def __init__(
@@ -141,11 +153,10 @@ class DirectionLines:
         precision: Precision,
         *,
         level: float | None = None,
-        probe: tuple[str, Array] | None = None,
     ) -> None:
         self.forward, self.values, self.targets = forward, values, list(targets)
         self.size = len(self.targets)
-        self.precision, self.level, self.probe = precision, level, probe
+        self.precision, self.level = precision, level
 
     @property
     def evaluations(self) -> int:
@@ -165,7 +176,7 @@ class DirectionLines:
             moves = [self._move(active[c], offsets, h) for c in group]
             measures = self.level is None and group is groups[0]
             if measures:
-                name, direction = self.probe or self.targets[0]
+                name, direction = self.targets[0]
                 moves.append(noise_move(name, self.values[name], direction, self.precision))
             changes = self.forward(moves)
             if measures:
@@ -190,6 +201,7 @@ class DirectionLines:
 
 
 NOISE_POINTS = 8
+"""Values that the noise is measured from: five third differences."""
 
 
 def noise_move(name: str, value: Array, direction: Array, precision: Precision) -> Move:
@@ -202,4 +214,4 @@ def noise_move(name: str, value: Array, direction: Array, precision: Precision) 
 def noise_of(changes: Array, forward: Forward, precision: Precision) -> float:
     """Rounding noise of the scalar, measured from its changes along a `noise_move`."""
     measured = measured_noise(changes) if np.isfinite(changes).all() else 0.0
-    return max(measured, precision.data * abs(forward.base), 1e-300)
+    return max(measured, precision.data * abs(forward.base), TINIEST)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import signed
 from gradcheck.numerics.core.kinks import certify
 from gradcheck.numerics.core.noise import Precision
-from gradcheck.numerics.core.verdict import RIGHT, UNSURE, WRONG, Comparison, compare
+from gradcheck.numerics.core.verdict import (
+    OPEN,
+    RIGHT,
+    UNSURE,
+    WRONG,
+    Comparison,
+    Rules,
+    compare,
+)
 from gradcheck.numerics.end_to_end import bisect, blocks
 from gradcheck.numerics.end_to_end.directions import (
     DirectionLines,
@@ -20,18 +28,35 @@ from gradcheck.numerics.end_to_end.directions import (
     ReplayForward,
     faithful,
 )
-from gradcheck.numerics.end_to_end.preflight import Point
+from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.replay import Replay
-from gradcheck.numerics.ops.local import signed
 
 FIRST, AGAIN = 5.0, 4.0
 """Error bars by which one direction, and then two more, must disagree before a leaf is called
 wrong. An entry alone needs more (`verdict.SURE`), for nothing confirms it."""
+FLOOR, FLOOR_SINGLE = 1e-12, 20.0
+"""Share of the largest slope that counts as none: in float64, and in roundings of a coarser dtype.
+All leaves go through the same forward, whose rounding follows the largest of them."""
+OF_ONE = 64.0
+"""Last digits that the difference of a probability and one may lose, both being about 1."""
+GONE_BARS, GONE_SHARE = 20.0, 1e-6
+"""Beside a wrong op one step is enough: a leaf is spoilt when it disagrees by this many error bars
+and by this share of its slope."""
+FIRST_STEP = {True: 2.0**-9, False: 2.0**-5}
+"""Step of the slopes that look for the entry, by whether the leaf is float64."""
+MOST_FAULTS = 3
+"""Wrong leaves of which the entry is looked for."""
+SAMPLE = 12
+"""Entries of the worst leaf that a diagnosis is made from."""
 
 
 @dataclass
 class LeafFault:
-    """One leaf whose gradient disagrees end to end. analytic and numeric are at `index`."""
+    """A leaf whose gradient disagrees end to end. analytic and numeric are at `index`.
+
+    sampled: flat indices of the entries that were looked at, and their numeric gradient. drawn:
+    where in the leaf the errors are.
+    """
 
     name: str
     index: tuple[int, ...] | None
@@ -39,31 +64,54 @@ class LeafFault:
     numeric: float
     relative: float
     missing: bool
-    sampled: tuple[Array, Array, Array] | None = None  # flat indices, analytic, numeric
-    drawn: dict[str, Any] | None = None  # where in the leaf the errors are
+    sampled: tuple[Array, Array] | None = None
+    drawn: dict[str, Any] | None = None
 
 
 @dataclass
 class EndToEnd:
-    """Verdicts per leaf."""
+    """Verdicts on directions through leaves. names: the leaf of each direction."""
 
     names: list[str]
     outcome: Comparison
-    evaluations: int
     replayed: bool
     faults: list[LeafFault] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
+
+    @property
+    def leaves(self) -> list[str]:
+        return list(dict.fromkeys(self.names))
 
 
-def precision_of(point: Point) -> Precision:
-    """The coarser of what the framework declares and what it actually handed out."""
-    framework = point.subject.framework.precision
-    kinds = [point.dtype] + [v.dtype for v in point.values.values()]
-    data = max([np.dtype(framework.data), *kinds], key=lambda d: float(np.finfo(d).eps))
-    grads = [g.dtype for g in point.analytic.values() if g is not None]
-    gradient = max([np.dtype(framework.gradients), *grads], key=lambda d: float(np.finfo(d).eps))
-    return Precision.of(data.name, gradient.name)
+@dataclass(frozen=True)
+class Directions:
+    """Directions through leaves with their analytic slopes.
+
+    norms: the size of a slope, had its terms random signs. steps: the scale of the steps. All but
+    `targets` are (n,) arrays.
+    """
+
+    targets: list[tuple[str, Array]]
+    slopes: Array
+    norms: Array
+    steps: Array
+
+    @classmethod
+    def through(cls, point: Point, targets: list[tuple[str, Array]]) -> Directions:
+        parts = [point.gradient(n) * d for n, d in targets]
+        return cls(
+            targets,
+            slopes=np.array([float(p.sum()) for p in parts]),
+            norms=np.array([float(np.linalg.norm(p)) for p in parts]),
+            steps=np.array([2.0 ** np.round(np.log2(point.scales[n])) for n, _ in targets]),
+        )
+
+    def floor(self, point: Point, precision: Precision) -> float:
+        """The absolute error of a slope that counts as none."""
+        share = FLOOR if precision.double else FLOOR_SINGLE * precision.gradients
+        unit = float(np.max(np.abs(point.weights), initial=0.0))
+        unit *= min(1.0, float(self.steps.max())) ** 2
+        return max(share * float(self.norms.max()), OF_ONE * precision.gradients * unit)
 
 
 def make_forward(
@@ -83,91 +131,63 @@ def check_directions(
     *,
     directions: int = 1,
     settle: bool = True,
-    only: Container[str] | None = None,
 ) -> EndToEnd:
     """`directions` random directions per trainable leaf.
 
     settle: False when a wrong op was already found; then wrong leaves are counted, not examined.
-    only: the leaves to check, where other shards check the others.
     """
     names = [n for n in point.trainable if point.values[n].size]
     values = {n: point.values[n].astype(np.float64) for n in names}
-    gradients = {n: gradient_of(point, n) for n in names}
     targets = [(n, signed(rng, values[n].shape)) for n in names for _ in range(directions)]
-    parts = [gradients[n] * d for n, d in targets]
-    slopes = np.array([float(p.sum()) for p in parts])
-    norms = np.array([float(np.linalg.norm(p)) for p in parts])
-    steps = np.array([2.0 ** np.round(np.log2(point.scales[n])) for n, _ in targets])
     if not targets:
-        empty = np.zeros(0)
-        return EndToEnd([], Comparison(empty, empty, empty, empty, empty, empty), 0, False)
-    probe = targets[0]
-    largest = float(norms.max()) if norms.size else 0.0
-    floor = (1e-12 if precision.double else 20 * precision.gradients) * largest
-    unit = float(np.max(np.abs(point.weights), initial=0.0)) * min(1.0, float(steps.max())) ** 2
-    floor = max(floor, 64 * precision.gradients * unit)  # as of a probability less one
+        return EndToEnd([], Comparison.empty(), False)
+    along = Directions.through(point, targets)
     again = int(rng.integers(2**32))
-    if only is not None:  # drawn for all and measured against all: a leaf's verdict stays the same
-        kept = [i for i, (n, _) in enumerate(targets) if n in only]
-        targets = [targets[i] for i in kept]
-        slopes, norms, steps = slopes[kept], norms[kept], steps[kept]
-    lines = DirectionLines(forward, values, targets, precision, probe=probe)
-    outcome = compare(
-        lines,
-        slopes,
-        steps,
-        precision,
-        scale=norms,
-        floor=floor,
+    lines = DirectionLines(forward, values, targets, precision)
+    rules = Rules(
+        floor=along.floor(point, precision),
         exponents=precision.exponents_along[: None if settle else 1],
         pairs_first=2,
         small_votes=2,
         sure=FIRST,
     )
+    outcome = compare(lines, along.slopes, along.steps, precision, rules, scale=along.norms)
     if settle:
-        certify(lines, outcome, steps, precision, may_fail=False)
+        certify(lines, outcome, along.steps, precision, may_fail=False)
     else:
         apart = np.abs(outcome.numeric - outcome.analytic)
-        gone = (outcome.state == 0) & (apart > 20 * outcome.error) & (apart > 1e-6 * norms)
-        outcome.state[gone] = WRONG
-    found = EndToEnd(
-        [n for n, _ in targets],
-        outcome,
-        lines.evaluations,
-        isinstance(forward, ReplayForward),
-        wrong=list(dict.fromkeys(targets[i][0] for i in outcome.wrong)),
-        unused=[n for n in names if point.analytic[n] is None],
-    )
+        gone = (apart > GONE_BARS * outcome.error) & (apart > GONE_SHARE * along.norms)
+        outcome.state[gone & (outcome.state == OPEN)] = WRONG
+    found = EndToEnd([n for n, _ in targets], outcome, isinstance(forward, ReplayForward))
+    found.wrong = list(dict.fromkeys(found.names[i] for i in outcome.wrong))
     if settle:
-        severity = outcome.severity()
-        for i in sorted(outcome.wrong, key=lambda i: (-severity[i], i)):
-            name, direction = targets[int(i)]
-            if any(f.name == name for f in found.faults) or len(found.faults) == 3:
-                continue
-            more = np.random.default_rng([again, names.index(name)])
-            if not _again(lines, name, gradients[name], steps[i], more):
-                outcome.state[i] = UNSURE
-                found.wrong = [n for n in found.wrong if n != name]
-                continue
-            found.faults.append(
-                _examine(
-                    point,
-                    forward,
-                    name,
-                    direction,
-                    gradients[name],
-                    steps[i],
-                    float(outcome.numeric[i]),
-                    entries=not found.faults,
-                )
-            )
-        found.evaluations = lines.evaluations
+        _look_closer(point, lines, along, found, again)
     return found
 
 
-def _again(
-    lines: DirectionLines, name: str, gradient: Array, step: float, rng: np.random.Generator
-) -> bool:
+def _look_closer(
+    point: Point, lines: DirectionLines, along: Directions, found: EndToEnd, again: int
+) -> None:
+    """Confirm the wrong leaves, the worst first, and look for their entries. In place.
+
+    again: seed of the directions that confirm.
+    """
+    outcome = found.outcome
+    severity = outcome.severity()
+    for i in sorted(outcome.wrong, key=lambda i: (-severity[i], i)):
+        name, _ = along.targets[int(i)]
+        if any(f.name == name for f in found.faults) or len(found.faults) == MOST_FAULTS:
+            continue
+        rng = np.random.default_rng([again, found.leaves.index(name)])
+        if not _fails_again(point, lines, name, rng):
+            outcome.state[i] = UNSURE
+            found.wrong = [n for n in found.wrong if n != name]
+            continue
+        worst = not found.faults
+        found.faults.append(_examine(point, lines.forward, along, outcome, int(i), worst=worst))
+
+
+def _fails_again(point: Point, lines: DirectionLines, name: str, rng: np.random.Generator) -> bool:
     """Whether a leaf fails along two more directions too.
 
     Where a direction runs through several kinks at once their bends may cancel, and the slope looks
@@ -175,65 +195,46 @@ def _again(
     """
     x, precision = lines.values[name], lines.precision
     targets = [(name, signed(rng, x.shape)) for _ in range(2)]
+    gradient = point.gradient(name)
     slopes = np.array([float(np.sum(gradient * d)) for _, d in targets])
     norms = np.array([float(np.sqrt(np.sum((gradient * d) ** 2))) for _, d in targets])
+    steps = np.full(2, 2.0 ** np.round(np.log2(point.scales[name])))
     lines = DirectionLines(lines.forward, lines.values, targets, precision, level=lines.level)
-    outcome = compare(
-        lines,
-        slopes,
-        np.full(2, step),
-        precision,
-        scale=norms,
-        exponents=precision.exponents_along,
-        pairs_first=2,
-        small_votes=2,
-        sure=AGAIN,  # an accusation, so that no blunter step clears it
-    )
+    # An accusation, so that no blunter step clears it.
+    rules = Rules(exponents=precision.exponents_along, pairs_first=2, small_votes=2, sure=AGAIN)
+    outcome = compare(lines, slopes, steps, precision, rules, scale=norms)
     apart = np.abs(outcome.numeric - slopes)
     failed = (outcome.state == WRONG) | ((outcome.state != RIGHT) & (apart > AGAIN * outcome.error))
     return x.size == 1 or bool(failed.all())
 
 
-def gradient_of(point: Point, name: str) -> Array:
-    """float64; zeros where the framework has none."""
-    g = point.analytic[name]
-    return np.zeros(point.values[name].shape) if g is None else g.astype(np.float64)
-
-
 def _examine(
     point: Point,
     forward: Forward,
-    name: str,
-    direction: Array,
-    gradient: Array,
-    scale: float,
-    total: float,
+    along: Directions,
+    outcome: Comparison,
+    i: int,
     *,
-    entries: bool,
+    worst: bool,
 ) -> LeafFault:
-    """The entry, and (for the worst leaf) a sample of entries to diagnose from and a picture."""
-    x = point.values[name].astype(np.float64)
-    h = scale * (2.0**-9 if point.values[name].dtype == np.float64 else 2.0**-5)
+    """The wrong entry behind direction i; of the worst leaf also a sample of entries to diagnose
+    from, and a picture."""
+    name, direction = along.targets[i]
+    x, gradient = point.values[name].astype(np.float64), point.gradient(name)
+    h = along.steps[i] * FIRST_STEP[point.values[name].dtype == np.float64]
+    total = float(outcome.numeric[i])
     index, analytic, numeric = bisect.find_entry(forward, name, x, gradient, direction, h, total)
-    sampled = drawn = None
-    if entries:
-        drawn = blocks.heatmap(forward, name, x, gradient, direction, h)
-        count = min(x.size, 12)
-        chosen = np.linspace(0, x.size - 1, count).round().astype(np.int64)
-        sampled = (
-            chosen,
-            gradient.reshape(-1)[chosen],
-            bisect.entries(forward, name, x, chosen, h),
-        )
     size = max(abs(analytic), abs(numeric))
-    missing = point.analytic[name] is None or not np.any(gradient)
-    return LeafFault(
+    fault = LeafFault(
         name,
         index,
         analytic,
         numeric,
-        abs(analytic - numeric) / size if size else 0.0,
-        missing,
-        sampled,
-        drawn,
+        relative=abs(analytic - numeric) / size if size else 0.0,
+        missing=point.analytic[name] is None or not np.any(gradient),
     )
+    if worst:
+        fault.drawn = blocks.heatmap(forward, name, x, gradient, direction, h)
+        chosen = np.linspace(0, x.size - 1, min(x.size, SAMPLE)).round().astype(np.int64)
+        fault.sampled = chosen, bisect.entries(forward, name, x, chosen, h)
+    return fault

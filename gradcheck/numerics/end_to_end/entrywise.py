@@ -2,134 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import index_at, signed
 from gradcheck.numerics.core.kinks import certify
 from gradcheck.numerics.core.noise import Precision, scale_of
-from gradcheck.numerics.core.verdict import Comparison, compare
+from gradcheck.numerics.core.verdict import Comparison, Rules, compare
 from gradcheck.numerics.end_to_end import bisect, complexstep
 from gradcheck.numerics.end_to_end.directions import Forward, ReplayForward
-from gradcheck.numerics.end_to_end.endtoend import EndToEnd, LeafFault, gradient_of
+from gradcheck.numerics.end_to_end.endtoend import FIRST_STEP, LeafFault
 from gradcheck.numerics.end_to_end.exhaustive import EntryLines
-from gradcheck.numerics.end_to_end.preflight import Point
+from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.replay import Replay
-from gradcheck.numerics.end_to_end.share import SomeLines, among_all
-from gradcheck.numerics.ops.local import signed
+
+FLOOR, FLOOR_SINGLE = 1e-9, 100.0
+"""Share of the largest gradient entry that counts as none: in float64, and in roundings of a
+coarser dtype. Every entry is compared with the rounding of the whole forward."""
+LEFT_OUT = 3
+"""The largest steps are left out in float64: through a whole model an entry's function bends much
+more than through one op."""
+COMPLEX_TRUST, COMPLEX_TRUST_ABSOLUTE = 1e-5, 1e-9
+"""A complex step is believed when a real difference along a direction agrees to this."""
 
 
 def check_entries(
-    point: Point,
-    forward: Forward,
-    precision: Precision,
-    found: EndToEnd,
-    share: Mapping[str, Array] | None = None,
-) -> dict[str, Comparison]:
-    """Every entry of every trainable leaf end to end. Adds faults to `found`; verdicts by leaf.
-
-    share: by leaf the entries to check, where other shards check the others.
-    """
-    gradients = {n: gradient_of(point, n) for n in dict.fromkeys(found.names)}
-    names = [n for n in gradients if share is None or share[n].size]
-    if not names:
-        return {}
+    point: Point, forward: Forward, precision: Precision
+) -> tuple[dict[str, Comparison], list[LeafFault]]:
+    """Every entry of every trainable leaf end to end: verdicts by leaf, and of each wrong leaf its
+    worst entry."""
+    gradients = {n: point.gradient(n) for n in point.trainable if point.values[n].size}
+    if not gradients:
+        return {}, []
     largest = max(float(np.max(np.abs(g))) for g in gradients.values())
-    floor = (1e-9 if precision.double else 100 * precision.gradients) * largest
-    lines = EntryLines(forward, {n: point.values[n] for n in names}, precision)
+    floor = (FLOOR if precision.double else FLOOR_SINGLE * precision.gradients) * largest
+    lines = EntryLines(forward, {n: point.values[n] for n in gradients}, precision)
     parts = lines.parts()
     steps = np.empty(lines.size)
     for name, part in parts.items():
         steps[part] = 2.0 ** np.round(np.log2(point.scales[name]))
-    analytic = np.concatenate([gradients[n].reshape(-1) for n in names])
-    chosen = np.concatenate(
-        [parts[n].start + (share[n] if share else np.arange(gradients[n].size)) for n in names]
-    )
-    some = SomeLines(lines, chosen)
-    whole = compare(
-        some,
-        analytic[chosen],
-        steps[chosen],
-        precision,
-        floor=floor,
-        exponents=precision.exponents[3 if precision.double else 0 :],
-    )
-    certify(some, whole, steps[chosen], precision, may_fail=False)
-    whole = among_all(whole, chosen, analytic)
-    verdicts = {n: whole.part(parts[n]) for n in names}
-    for name, outcome in verdicts.items():
-        if outcome.wrong.size and not any(f.name == name for f in found.faults):
-            found.faults.append(_worst_entry(point, name, outcome))
-            found.wrong.append(name)
-    found.evaluations = forward.evaluations
-    return verdicts
+    analytic = np.concatenate([g.reshape(-1) for g in gradients.values()])
+    exponents = precision.exponents[LEFT_OUT if precision.double else 0 :]
+    whole = compare(lines, analytic, steps, precision, Rules(floor=floor, exponents=exponents))
+    certify(lines, whole, steps, precision, may_fail=False)
+    verdicts = {n: whole.part(parts[n]) for n in gradients}
+    wrong = [_worst_entry(point, n, v) for n, v in verdicts.items() if v.wrong.size]
+    return verdicts, wrong
+
+
+@dataclass(frozen=True)
+class ComplexStep:
+    """What a leaf's complex steps gave. error: the largest, relative to the leaf's largest
+    gradient."""
+
+    error: float
+    fault: LeafFault | None
+    evaluations: int
 
 
 def check_complex(
-    point: Point,
-    replay: Replay,
-    rng: np.random.Generator,
-    found: EndToEnd,
-    *,
-    every_entry: bool,
-    share: Mapping[str, Array] | None = None,
-) -> float:
-    """Complex steps: every entry, or a random direction per leaf. Returns the largest error
-    relative to the largest gradient of its leaf. Raises NotAnalytic.
-
-    share: by leaf the entries to check, where other shards check the others.
-    """
-    worst = 0.0
-    for name in dict.fromkeys(found.names):
-        x = point.values[name].astype(np.float64)
-        g = gradient_of(point, name)
-        d = signed(rng, x.shape)
-        h = scale_of(x) * 2.0**-9
-        real = bisect.numeric_slope(ReplayForward(replay, point.weights), name, x, d, h)
-        exact = float(complexstep.along(replay, point.weights, name, x, d[None])[0])
-        size = float(np.sqrt(np.sum((g * d) ** 2))) + abs(exact)
-        if abs(real - exact) > 1e-5 * size + 1e-9:
-            raise complexstep.NotAnalytic(
-                f"the complex step through {name} gives {exact:.6g}, a real difference {real:.6g}"
-            )
-        if every_entry:
-            chosen = np.arange(x.size) if share is None else share[name]
-            known = complexstep.gradient(replay, point.weights, name, x, chosen)
-            found.evaluations += chosen.size - x.size
-            numeric = g.copy()
-            numeric.reshape(-1)[chosen] = known
-        else:
-            numeric, g = np.array([exact]), np.array([float(np.sum(g * d))])
-        found.evaluations += numeric.size
-        scale = max(float(np.max(np.abs(g))), size) or float(np.max(np.abs(numeric)))
-        gap = np.abs(numeric - g)
-        if scale == 0.0:
-            continue
-        worst = max(worst, float(gap.max()) / scale)
-        if gap.max() > complexstep.TOLERANCE * scale and all(f.name != name for f in found.faults):
-            i = int(np.argmax(gap))
-            index = tuple(int(k) for k in np.unravel_index(i, x.shape)) if every_entry else None
-            a, n = float(g.reshape(-1)[i]), float(numeric.reshape(-1)[i])
-            relative = abs(a - n) / max(abs(a), abs(n))
-            found.faults.append(
-                LeafFault(name, index, a, n, relative, point.analytic[name] is None)
-            )
-            found.wrong.append(name)
-    return worst
+    point: Point, replay: Replay, rng: np.random.Generator, name: str, *, every_entry: bool
+) -> ComplexStep:
+    """Complex steps through one leaf: every entry, or one random direction. Raises NotAnalytic."""
+    x = point.values[name].astype(np.float64)
+    g = point.gradient(name)
+    d = signed(rng, x.shape)
+    h = scale_of(x) * FIRST_STEP[True]
+    real = bisect.numeric_slope(ReplayForward(replay, point.weights), name, x, d, h)
+    exact = float(complexstep.along(replay, point.weights, name, x, d[None])[0])
+    size = float(np.sqrt(np.sum((g * d) ** 2))) + abs(exact)
+    if abs(real - exact) > COMPLEX_TRUST * size + COMPLEX_TRUST_ABSOLUTE:
+        raise complexstep.NotAnalytic(
+            f"the complex step through {name} gives {exact:.6g}, a real difference {real:.6g}"
+        )
+    if every_entry:
+        numeric = complexstep.gradient(replay, point.weights, name, x)
+    else:
+        numeric, g = np.array([exact]), np.array([float(np.sum(g * d))])
+    scale = max(float(np.max(np.abs(g))), size) or float(np.max(np.abs(numeric)))
+    gap = np.abs(numeric - g)
+    if scale == 0.0:
+        return ComplexStep(0.0, None, numeric.size)
+    fault = None
+    if gap.max() > complexstep.TOLERANCE * scale:
+        i = int(np.argmax(gap))
+        a, n = float(g.reshape(-1)[i]), float(numeric.reshape(-1)[i])
+        fault = LeafFault(
+            name,
+            index_at(i, x.shape) if every_entry else None,
+            a,
+            n,
+            relative=abs(a - n) / max(abs(a), abs(n)),
+            missing=point.analytic[name] is None,
+        )
+    return ComplexStep(float(gap.max()) / scale, fault, numeric.size)
 
 
 def _worst_entry(point: Point, name: str, outcome: Comparison) -> LeafFault:
     wrong = outcome.wrong
     i = int(wrong[np.argmax(np.abs(outcome.analytic - outcome.numeric)[wrong])])
-    index = tuple(int(k) for k in np.unravel_index(i, point.values[name].shape))
-    missing = point.analytic[name] is None or not np.any(point.analytic[name])
     return LeafFault(
         name,
-        index,
+        index_at(i, point.values[name].shape),
         float(outcome.analytic[i]),
         float(outcome.numeric[i]),
-        float(outcome.relative()[i]),
-        missing,
-        (wrong, outcome.analytic[wrong], outcome.numeric[wrong]),
+        relative=float(outcome.relative()[i]),
+        missing=point.analytic[name] is None or not np.any(point.analytic[name]),
+        sampled=(wrong, outcome.numeric[wrong]),
     )

@@ -11,27 +11,31 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.differences import slope
-from gradcheck.numerics.core.kinks import certify
 from gradcheck.numerics.core.noise import Precision, measured_noise, scale_of
-from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, UNSURE, WRONG
+from gradcheck.numerics.core.verdict import UNSURE
 from gradcheck.numerics.end_to_end.cotangents import pulled, rounding_of
 from gradcheck.numerics.end_to_end.directions import Forward
-from gradcheck.numerics.end_to_end.endtoend import EndToEnd, LeafFault, gradient_of
-from gradcheck.numerics.end_to_end.preflight import Point
-from gradcheck.numerics.ops.local import InputVerdict
-from gradcheck.numerics.ops.oplines import OpLines, check_some
+from gradcheck.numerics.end_to_end.endtoend import EndToEnd, LeafFault
+from gradcheck.numerics.end_to_end.point import Point
+from gradcheck.numerics.ops.secondlook import NEAR
 
-NEAR = 0.1
-"""An estimate agrees with the analytic value when it lies within this share of the accuser's
-disagreement. Its own noise must be less than that too, or a wrong value would agree by chance."""
 ROUGH = 1e-3
 """A result that jumps by this share of itself between neighbouring numbers has no derivative that
 differences could find."""
 LOST = 2e-6
 """A float64 gradient with more rounding than this share of it is ill-conditioned. With less, the
 backward itself may drop digits, by a detour through float32: that stays a fault."""
-MOST = 2048
-"""More wrong entries than this are no matter of steps."""
+DROWNED = 20.0
+"""A gradient below this many times its own rounding is nothing but rounding."""
+BLURRED = 4.0
+"""And a disagreement below this many times the rounding may come from it."""
+FINE, FINE_POINTS = 4.0, 12
+"""Spacing, in last digits, and number of the points that the noise is measured from."""
+BENDS = 3.0 * NEAR
+"""In float32: when the last halvings of the step bring the estimate nearer to the analytic value by
+this share of the disagreement, it has not settled."""
+NUDGE = 4.0
+"""Last digits by which values are moved to see how much the gradient depends on them."""
 
 
 def acquit(point: Point, forward: Forward, found: EndToEnd, precision: Precision) -> list[str]:
@@ -60,10 +64,10 @@ def acquit(point: Point, forward: Forward, found: EndToEnd, precision: Precision
 def _drowned(point: Point, fault: LeafFault, noise: float, precision: Precision) -> str | None:
     """Whether the measured rounding in the gradient explains the disagreement."""
     gap = abs(fault.analytic - fault.numeric)
-    largest = float(np.max(np.abs(gradient_of(point, fault.name))))
-    if noise and max(gap, largest) <= 20 * noise:
+    largest = float(np.max(np.abs(point.gradient(fault.name))))
+    if noise and max(gap, largest) <= DROWNED * noise:
         return "its gradient is nothing but rounding"
-    if 0 < gap <= 4 * noise and (not precision.double or noise > LOST * largest):
+    if 0 < gap <= BLURRED * noise and (not precision.double or noise > LOST * largest):
         return "rounding in its gradient is as large as the disagreement"
     return None
 
@@ -77,7 +81,7 @@ def _conditioning(point: Point) -> dict[str, float]:
         for _ in range(3):
             for name in point.trainable:
                 x = point.values[name]
-                subject.set(name, x + 4 * np.spacing(x) * rng.uniform(-1, 1, x.shape))
+                subject.set(name, x + NUDGE * np.spacing(x) * rng.uniform(-1, 1, x.shape))
             for name, moved in pulled(point, 1.0).items():
                 first = point.analytic[name]
                 if first is not None and moved is not None and first.size:
@@ -96,7 +100,7 @@ def _settled(
     """Why the leaf cannot be accused: the entry that was blamed, and two directions that move every
     entry in proportion to itself, must say so. None when it can."""
     x = point.values[fault.name].astype(np.float64)
-    gradient = gradient_of(point, fault.name)
+    gradient = point.gradient(fault.name)
     if fault.index is None or not np.any(gradient):
         return None
     own = np.abs(x)
@@ -126,9 +130,9 @@ def _along(
     point: Point, forward: Forward, name: str, direction: Array, gap: float, precision: Precision
 ) -> str | None:
     """Whether the slope along `direction` is the analytic one for steps of some size, or none can
-    be told. gap: the disagreement that somebody found. direction: about as large as the entries."""
+    be told. gap: the disagreement that was found. direction: about as large as the entries."""
     x = point.values[name].astype(np.float64)
-    analytic = float(np.sum(gradient_of(point, name) * direction))
+    analytic = float(np.sum(point.gradient(name) * direction))
     eps = float(np.finfo(point.values[name].dtype).eps)
     # From the largest scale around (an entry much smaller than what it is added to vanishes in its
     # rounding) down to the spacing of numbers; powers of two, to be exact.
@@ -139,7 +143,7 @@ def _along(
     def at(offsets: Array) -> Array:
         return forward([(name, x + offsets.reshape(-1, *(1,) * x.ndim) * direction)])
 
-    fine = at(4 * eps * np.arange(1, 13))
+    fine = at(FINE * eps * np.arange(1, FINE_POINTS + 1))
     measured = measured_noise(fine) if np.isfinite(fine).all() else 0.0
     size = float(np.sum(np.abs(point.weights * point.value)))
     noise = max(measured, precision.data * size)
@@ -154,65 +158,9 @@ def _along(
     last = np.flatnonzero(usable & np.isfinite(fourth))
     if not precision.double and last.size > 2:
         before, after = (float(fourth[last[k]]) for k in (-3, -1))
-        if (after - before) / (analytic - before) > 3 * NEAR:
+        if (after - before) / (analytic - before) > BENDS:
             return "the result bends within the smallest step that float32 can resolve"
     span = float(np.max(np.abs(v), where=np.isfinite(v), initial=size))
     if measured > ROUGH * span:
         return "the result jumps between neighbouring numbers"
     return None
-
-
-def acquit_entries(verdict: InputVerdict, precision: Precision) -> None:
-    """The same for wrong entries of one input of an op: compare them again, each with steps of its
-    own size, and keep what agrees sharply. In place."""
-    outcome, lines = verdict.outcome, verdict.lines
-    wrong = outcome.wrong[:MOST]
-    if not isinstance(lines, OpLines) or not wrong.size:
-        return
-    wrong = _at_kinks(verdict, lines, wrong, precision)
-    own = np.abs(lines.x.reshape(-1))
-    usable = own[(own > 0) & np.isfinite(own)]
-    if not usable.size:
-        return
-    quantiles = np.quantile(usable, (0.5, 0.25, 0.75, 0.1, 0.9, 0.0))
-    rows = np.median(np.abs(np.atleast_1d(lines.x)), axis=-1, keepdims=True)
-    row = np.broadcast_to(rows, np.atleast_1d(lines.x).shape).reshape(-1)
-    # The last one is for waves so short that the usual steps go over whole numbers of them.
-    short = verdict.h0 * 2.0**-12
-    for level in (own, row, *(np.full(own.shape, q) for q in (1.0, *quantiles)), short):
-        h0 = np.exp2(np.round(np.log2(np.where(level > 0, level, 1.0))))
-        for chosen in (wrong[:2], wrong[2:]):
-            other = np.abs(np.log2(h0 / verdict.h0)[chosen]) >= 2
-            if not _again(verdict, lines, chosen[other], h0, precision):
-                break
-        wrong = wrong[outcome.state[wrong] == WRONG]
-        if not wrong.size:
-            return
-
-
-def _at_kinks(verdict: InputVerdict, lines: OpLines, wrong: Array, precision: Precision) -> Array:
-    """Certify accused entries at kinks; those that stay wrong. Where one entry has several outputs
-    at kinks and cotangents of either sign, their bends may cancel and look smooth together."""
-    outcome = verdict.outcome
-    before = outcome.numeric[wrong]
-    outcome.state[wrong] = OPEN
-    certify(lines, outcome, verdict.h0, precision)
-    stays = outcome.state[wrong] != KINK
-    outcome.state[wrong[stays]] = WRONG
-    outcome.numeric[wrong[stays]] = before[stays]
-    return wrong[stays]
-
-
-def _again(
-    verdict: InputVerdict, lines: OpLines, chosen: Array, h0: Array, precision: Precision
-) -> bool:
-    """Whether any of the `chosen` entries is right with steps h0; those are noted so."""
-    if not chosen.size:
-        return False
-    outcome = verdict.outcome
-    again = check_some(lines, chosen, outcome.analytic, h0, precision)
-    gap = np.abs(outcome.numeric - outcome.analytic)[chosen]
-    right = (again.state == RIGHT) & (again.limit < NEAR * gap)
-    for field in ("numeric", "error", "limit", "state"):
-        getattr(outcome, field)[chosen[right]] = getattr(again, field)[right]
-    return bool(right.any())

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, Leaf, Output
+from gradcheck.frameworks.protocol import Array, SecondOrder
+from gradcheck.numerics.core.arrays import index_at, signed
 from gradcheck.numerics.core.differences import slope
 from gradcheck.numerics.core.noise import scale_of
 from gradcheck.numerics.core.verdict import SURE
-from gradcheck.numerics.end_to_end.preflight import Point
-from gradcheck.numerics.ops.local import signed
+from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.result import Finding
 
+STEPS = 2.0**-8, 2.0**-11
+"""As shares of the typical entry of a leaf."""
+ROUNDING = 1e-11
+"""Share of the largest entry that differences of a float64 gradient round by."""
 TOLERANCE = 1e-7
 """Relative to the largest entry of a leaf's product."""
-
-
-@runtime_checkable
-class SecondOrder(Protocol):
-    """Capability of a framework adapter: differentiating its own backward."""
-
-    def hessian_vector(
-        self,
-        output: Output,
-        leaves: Mapping[str, Leaf],
-        vectors: Mapping[str, Array],
-        cotangent: Array | None,
-    ) -> dict[str, Array]:
-        """Per leaf the derivative of its gradient of sum(cotangent * output) as all leaves move
-        along `vectors`: zeros where it does not depend on them."""
 
 
 def check_second_order(point: Point, rng: np.random.Generator) -> list[Finding]:
@@ -41,22 +29,22 @@ def check_second_order(point: Point, rng: np.random.Generator) -> list[Finding]:
     assert isinstance(framework, SecondOrder)
     names = point.trainable
     vectors = {n: scale_of(point.values[n]) * signed(rng, point.values[n].shape) for n in names}
-    cotangent = None if subject.case.op is None else point.weights
+    cotangent = point.weights if subject.is_op else None
     analytic = framework.hessian_vector(
         subject.forward(), {n: subject.leaves[n] for n in names}, vectors, cotangent
     )
-    estimates = [_numeric(point, names, vectors, cotangent, h) for h in (2.0**-8, 2.0**-11)]
+    estimates = [_numeric(point, names, vectors, cotangent, h) for h in STEPS]
     findings = []
     for name in names:
         a = analytic[name].astype(np.float64)
         first, second = (e[name] for e in estimates)
         size = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(first), initial=0.0)))
-        bar = np.abs(first - second) + 1e-11 * size
+        bar = np.abs(first - second) + ROUNDING * size
         gap = np.minimum(np.abs(a - first), np.abs(a - second))
         wrong = (gap > SURE * bar) & (gap > TOLERANCE * size)
         if not wrong.any():
             continue
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap * wrong)), a.shape))
+        index = index_at(np.argmax(gap * wrong), a.shape)
         relative = float(gap[index] / max(abs(a[index]), abs(first[index])))
         findings.append(
             Finding(

@@ -20,11 +20,13 @@ Place = tuple[str, int]  # input, axis
 
 @dataclass(frozen=True)
 class Candidate:
-    """One derived set of inputs. specs: the same as a case would declare it."""
+    """One other set of inputs. specs: the same as a case would declare it. asked: the case declares
+    it, so that the op must take it."""
 
     name: str
     arrays: Arrays
     specs: dict[str, InputSpec]
+    asked: bool = False
 
 
 def spec_of(specs: Specs, name: str, array: Array) -> InputSpec:
@@ -39,7 +41,7 @@ def _reshaped(
     sizes: Mapping[Place, int],
     rng: np.random.Generator,
 ) -> Candidate:
-    """The inputs drawn anew with some axes of another length."""
+    """The inputs, drawn again with some axes of another length."""
     made: Arrays = {}
     declared: dict[str, InputSpec] = {}
     for key, array in arrays.items():
@@ -104,7 +106,7 @@ def broadcast(
     specs: Specs, arrays: Mapping[str, Array], rng: np.random.Generator
 ) -> Iterator[Candidate]:
     """Axes of length 1 that are repeated; not those that run along with an input of integers, such
-    as a label for every row: rows and labels are no longer pairs then."""
+    as a label for every row: rows and labels would no longer be pairs."""
     if len(arrays) < 2:
         return
     counted = {n for a in arrays.values() if a.dtype.kind in "iu" for n in a.shape}
@@ -124,7 +126,7 @@ def single(
 
 
 LENGTHS = (67, 19)
-"""Lengths that are no multiple of anything, and longer than the blocks in which loops are cut."""
+"""Lengths that are not multiples of common block sizes, and longer than such blocks."""
 MOST = 2048
 """Entries that an input of a variant may have."""
 

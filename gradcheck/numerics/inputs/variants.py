@@ -1,4 +1,4 @@
-"""Other inputs for a declared op case, derived by themselves: what the declared ones cannot show.
+"""Derives further inputs for an op case, to show what the declared ones cannot.
 
 A fault often needs a special input to be seen: a batch of 1 or 3 (a mean not divided by the batch),
 sides that differ (a missing transpose) or agree (a wrong axis), an axis of size 1, or one longer
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from gradcheck.numerics.inputs.variant_shapes import Arrays, Candidate, Specs, s
 from gradcheck.yamlcases.case import InputSpec
 from gradcheck.yamlcases.inputs import draw as draw
 
-NAMES = (
+VariantName = Literal[
     "batch1",
     "batch3",
     "square",
@@ -35,18 +36,19 @@ NAMES = (
     "layout",
     "single",
     "long",
-)
+]
+NAMES: tuple[VariantName, ...] = get_args(VariantName)
 """Every kind of variant, in the order in which they are tried."""
 
 HUGE = 150.0
-"""The exponential of most values of this size overflows in single precision, and in double not."""
+"""The exponential of most values of this size overflows in single but not in double precision."""
 
 
 def derive(
     specs: Specs,
     arrays: Mapping[str, Array],
     rng: np.random.Generator,
-    wanted: Callable[[str], bool] = lambda name: True,
+    wanted: Callable[[VariantName], bool] = lambda name: True,
 ) -> Iterator[tuple[str, int, list[Candidate]]]:
     """(kind, how many to keep, candidates in order of preference) for every wanted kind."""
     makers: dict[str, tuple[int, Callable[[], Iterator[Candidate]]]] = {
@@ -144,7 +146,7 @@ def _scaled(
 
 
 def _huge(specs: Specs, arrays: Mapping[str, Array]) -> Iterator[Candidate]:
-    """Values of about `HUGE`, where those that were declared are not beyond it already."""
+    """Values of about `HUGE`, unless the declared ones are larger already."""
     declared = max((spec_of(specs, k, v).scale for k, v in arrays.items()), default=1.0)
     if declared < HUGE:
         yield from _scaled(specs, arrays, "huge", HUGE / declared)

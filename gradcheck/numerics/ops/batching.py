@@ -17,7 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.frameworks.protocol import Array, OneAtATime, OpCall
+
+CLOSE = 1e-12
+"""Share of the largest value by which two orders of summation may differ."""
+TINIEST = 1e-300
+"""So that zeros are close to zeros."""
 
 UNKNOWN, LOOP, PLAIN, ALIGNED = "unknown", "loop", "plain", "aligned"
 
@@ -66,8 +71,7 @@ class BatchedOp:
             return self.run_one(slot, values[0])[None]
         way = self._way.get(slot, UNKNOWN)
         if way == UNKNOWN:
-            stacks = getattr(self.call, "may_stack", True)
-            way = self._way[slot] = self._try(slot, values) if stacks else LOOP
+            way = self._way[slot] = self._try(slot, values) if may_stack(self.call) else LOOP
         if way != LOOP:
             result = self._together(slot, values, way)
             if result is not None and result.shape == (len(values), *self.base.shape):
@@ -102,14 +106,19 @@ class BatchedOp:
         return LOOP
 
 
+def may_stack(call: OpCall) -> bool:
+    """Whether one input of a call may get a further leading axis; see `OneAtATime`."""
+    return not isinstance(call, OneAtATime) or call.may_stack
+
+
 def close(a: Array, b: Array) -> bool:
     """Equal up to the rounding that another order of summation brings."""
     if a.dtype.kind not in "fc":
         return bool(np.array_equal(a, b))
     with np.errstate(all="ignore"):  # most arrays are finite, and then this is all
-        if a.size and float(np.abs(a - b).max()) <= 1e-12 * float(np.abs(b).max()):
+        if a.size and float(np.abs(a - b).max()) <= CLOSE * float(np.abs(b).max()):
             return True
     size = np.abs(b[np.isfinite(b)])
-    tolerance = 1e-12 * (float(size.max()) if size.size else 0.0) + 1e-300
+    tolerance = CLOSE * (float(size.max()) if size.size else 0.0) + TINIEST
     with np.errstate(all="ignore"):
         return bool(((np.abs(a - b) <= tolerance) | (a == b) | (np.isnan(a) & np.isnan(b))).all())

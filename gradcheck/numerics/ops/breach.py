@@ -9,6 +9,12 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.arrays import index_at
+
+ROUNDED, ROUNDED_SINGLE = 1e-12, 1e-4
+"""Shares by which float64 and narrower cotangents may differ in any case."""
+TINIEST = 1e-300
+"""So that zeros agree with zeros."""
 
 Parts = list[Array | None]
 
@@ -36,7 +42,7 @@ def pulled(pullback: Callable[[Array], Parts], g: Array) -> Parts:
 
 
 def typical(value: Any) -> float:
-    return max(size_of(np.asarray(value)), 1e-300) if isinstance(value, np.ndarray) else 1.0
+    return max(size_of(np.asarray(value)), TINIEST) if isinstance(value, np.ndarray) else 1.0
 
 
 def size_of(part: Array) -> float:
@@ -60,13 +66,13 @@ def gap_between(
         if not part.size:
             continue
         scale = size_of(want) if scales is None else scales[slot]
-        eps = 1e-12 if part.dtype == np.float64 else 1e-4
+        eps = ROUNDED if part.dtype == np.float64 else ROUNDED_SINGLE
         with np.errstate(all="ignore"):
             apart = np.abs(part - want)
-            fine = (apart <= max(relative, eps) * scale + 1e-300) | (part == want)
+            fine = (apart <= max(relative, eps) * scale + TINIEST) | (part == want)
             fine |= ~np.isfinite(want)
         if not fine.all():
             flat = int(np.argmax(np.where(fine, -1.0, apart)))
-            index = tuple(int(i) for i in np.unravel_index(flat, part.shape))
+            index = index_at(flat, part.shape)
             return slot, index, float(part[index]), float(want[index])
     return None

@@ -1,4 +1,4 @@
-"""What every pullback must be besides right: linear, repeatable, and without side effects.
+"""What every pullback must be, apart from right: linear, repeatable, without side effects.
 
 Also that neither the result nor the pullback depends on how arrays lie in memory.
 """
@@ -14,6 +14,11 @@ from gradcheck.frameworks.protocol import Array, MayDraw, OpCall
 from gradcheck.numerics.ops.breach import Breach, Parts, copies, gap_between, pulled, size_of
 from gradcheck.numerics.ops.linearity import check_linear
 from gradcheck.numerics.ops.pullback_noise import pullback_noise
+
+REPEATS = 1e-12
+"""Share by which a pullback that is called again may differ: a sum in another order at most."""
+LAYOUT = 1e-9
+"""Share by which another memory layout may change a result: other loops, other orders of sums."""
 
 
 def check_laws(
@@ -39,7 +44,7 @@ def check_laws(
         breaches.append(
             Breach(
                 "mutates",
-                "its pullback changes the cotangent in place; whoever else receives that array "
+                "its pullback changes the cotangent in place; every other user of that array "
                 "gets a wrong gradient",
                 advice="write `g = g * ...`, not `g *= ...`",
             )
@@ -50,7 +55,7 @@ def check_laws(
     elif not np.array_equal(result, result_before, equal_nan=True):
         breaches.append(Breach("mutates", "its pullback changes the result of the op in place"))
     second = pulled(pullback, np.array(cotangent))
-    gap = gap_between(second, first, 1e-12)
+    gap = gap_between(second, first, REPEATS)
     if gap is not None:
         breaches.append(
             Breach(
@@ -94,7 +99,7 @@ def _after_another_call(
         return None
     if np.shape(result) != np.shape(cotangent):
         return None
-    gap = gap_between(pulled(pullback, np.array(cotangent)), first, 1e-12)
+    gap = gap_between(pulled(pullback, np.array(cotangent)), first, REPEATS)
     if gap is None:
         return None
     return Breach(
@@ -108,7 +113,7 @@ def _after_another_call(
 
 
 def _elsewhere(value: Any) -> Any:
-    """The same entries in another order: surely in the domain, seldom the same."""
+    """The same entries in another order: inside the domain, and rarely the same."""
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
     return 0.75 * np.roll(value.reshape(-1), 1).reshape(value.shape)
@@ -138,7 +143,7 @@ def check_layouts(
             parts = pulled(pullback, layout(cotangent) if cotangent.ndim else cotangent.copy())
         except Exception:  # an op may ask for contiguous memory; it says so and harms nobody
             continue
-        if again.shape != result.shape or gap_between([again], [result], 1e-9) is not None:
+        if again.shape != result.shape or gap_between([again], [result], LAYOUT) is not None:
             if not _repeats(call, inputs, result) or (isinstance(call, MayDraw) and call.draws()):
                 return []  # random numbers are drawn in the order of memory: a dropout mask
             return [
@@ -148,11 +153,13 @@ def check_layouts(
                     advice="do not read the raw buffer; numpy arrays have strides",
                 )
             ]
-        gap = gap_between(parts, expected, 1e-9)
+        gap = gap_between(parts, expected, LAYOUT)
         if gap is not None:
             noise = pullback_noise(call, inputs, cotangent, expected, np.random.default_rng(0))
-            scales = [0.0 if p is None else size_of(p) + 1e9 * n for p, n in zip(expected, noise)]
-            gap = gap_between(parts, expected, 1e-9, scales)
+            scales = [
+                0.0 if p is None else size_of(p) + n / LAYOUT for p, n in zip(expected, noise)
+            ]
+            gap = gap_between(parts, expected, LAYOUT, scales)
         if gap is not None:
             return [
                 Breach(
@@ -169,7 +176,7 @@ def check_layouts(
 def _repeats(call: OpCall, inputs: Sequence[Any], result: Array) -> bool:
     """Whether the op gives the same result for the same inputs in the same layout."""
     again, _ = call.vjp(copies(inputs))
-    return again.shape == result.shape and gap_between([again], [result], 1e-9) is None
+    return again.shape == result.shape and gap_between([again], [result], LAYOUT) is None
 
 
 def _changed(values: Sequence[Any], before: Sequence[Any]) -> int | None:

@@ -8,17 +8,23 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.core.arrays import index_at
 from gradcheck.numerics.ops.breach import Breach, Parts, gap_between, pulled, size_of, typical
 from gradcheck.numerics.ops.pullback_noise import pullback_noise
 
 HUGE, TINY = 2.0**20, 2.0**-30
 """Sizes of the cotangents that linearity is tried with: an op that clips large ones, or drops small
 ones, answers differently there."""
-
-LOST = 0.1
-"""Of the flow |cotangent| |result| / |input| this share of the law's 1e-9 may be rounding: 1e-10.
-The gradients of a saturated softmax are nothing but the rounding of larger numbers, times the size
-of the scores, a condition of up to 1e5. A pullback that computes in float32 is off by 6e-8."""
+LINEAR = 1e-9
+"""Share of what is expected by which the answers may differ: the rounding of three pullbacks."""
+CANCELS = 0.1
+"""Share of the largest cotangent times the largest result that may remain of terms that cancel,
+with `LINEAR` 1e-10. The gradients of a saturated softmax are nothing but the rounding of larger
+numbers, times the size of the scores, a condition of up to 1e5. One in float32 is off by 6e-8."""
+OF_ONE = 1.4e-5
+"""The same for a probability less one, both being about 1. With `LINEAR` it is 1.4e-14."""
+FEW_DIGITS = 2e-3
+"""A pullback that is linear to this is the right formula in a smaller dtype, not a wrong one."""
 
 
 def check_linear(
@@ -41,26 +47,26 @@ def check_linear(
         None if p is None or q is None else a * p + b * q for p, q in zip(first, apart)
     ]
     largest = b * size_of(other)
-    rounding = LOST * largest * size_of(result)
+    rounding = CANCELS * largest * size_of(result)
     scales = [
         0.0
         if p is None or q is None
         else -a * size_of(p)
         + b * size_of(q)
         + rounding / typical(v)
-        + 1.4e-5 * largest * min(1.0, typical(v)) ** 2  # of a probability less one
+        + OF_ONE * largest * min(1.0, typical(v)) ** 2
         for p, q, v in zip(first, apart, inputs)
     ]
-    gap = gap_between(mixed, expected, 1e-9, scales)
+    gap = gap_between(mixed, expected, LINEAR, scales)
     if gap is None:
         return []
     # The law is about two answers that are both rounded: by how much is measured, not assumed.
     noise = pullback_noise(call, inputs, cotangent, first, rng)
     tiny = pullback_noise(call, inputs, other, apart, rng)
     scales = [
-        s + 1e9 * (abs(a) * n + abs(b) * t) for s, n, t in zip(scales, noise, tiny, strict=True)
+        s + (abs(a) * n + abs(b) * t) / LINEAR for s, n, t in zip(scales, noise, tiny, strict=True)
     ]
-    gap = gap_between(mixed, expected, 1e-9, scales)
+    gap = gap_between(mixed, expected, LINEAR, scales)
     if gap is None:
         return []
     if _digits_lost(gap, scales) and _linear_at_ordinary_size(pullback, cotangent, first, rng):
@@ -69,7 +75,7 @@ def check_linear(
     shown = (gap[0], gap[1], gap[2] / HUGE, gap[3] / HUGE)
     offset = at_zero[gap[0]]
     if offset is not None and np.any(offset) and np.isfinite(offset).all():
-        index = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(offset)), offset.shape))
+        index = index_at(np.argmax(np.abs(offset)), offset.shape)
         return [
             Breach(
                 "not_linear",
@@ -133,7 +139,7 @@ def _linear_at_ordinary_size(
         0.0 if p is None or q is None else 3.0 * size_of(p) + 0.25 * size_of(q)
         for p, q in zip(first, apart)
     ]
-    return gap_between(mixed, expected, 1e-9, sizes) is None
+    return gap_between(mixed, expected, LINEAR, sizes) is None
 
 
 def _only_rounded(got: Array | None, want: Array | None, scale: float) -> bool:
@@ -141,6 +147,6 @@ def _only_rounded(got: Array | None, want: Array | None, scale: float) -> bool:
     if got is None or want is None:
         return False
     fits = np.isfinite(got)
-    return bool(fits.any() or np.isinf(got).all()) and bool(
-        np.max(np.abs(got - want)[fits], initial=0.0) < 2e-3 * scale and not np.isnan(got).any()
-    )
+    if np.isnan(got).any() or not (fits.any() or np.isinf(got).all()):
+        return False
+    return bool(np.max(np.abs(got - want)[fits], initial=0.0) < FEW_DIGITS * scale)

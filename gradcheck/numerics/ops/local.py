@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.numerics.core.arrays import signed
 from gradcheck.numerics.core.kinks import certify
 from gradcheck.numerics.core.noise import Precision, scale_of
-from gradcheck.numerics.core.verdict import WRONG, Comparison, compare
+from gradcheck.numerics.core.verdict import WRONG, Comparison, Rules, compare
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.batching import BatchedOp
 from gradcheck.numerics.ops.oplines import OpDirections, OpLines, Some
+
+LARGEST_STEPS = 5
+"""Steps that a direction is tried with: with all entries moving at once, smaller ones drown in
+rounding."""
+OF_RESULT = 1e-3
+"""The smallest scale of steps, as a share of the result's."""
+ROUNDINGS = 64.0
+"""Last digits that the arithmetic inside a pullback may lose."""
 
 
 @dataclass
@@ -40,12 +48,6 @@ class InputVerdict:
         return names[self.slot] if self.slot < len(names) else f"input{self.slot}"
 
 
-def signed(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Random signs, sizes between 0.5 and 2: no entry can hide, and some are above 1."""
-    drawn = rng.uniform(-1.5, 1.5, shape)
-    return np.asarray(drawn + np.copysign(0.5, drawn))
-
-
 FARTHEST = 1e3
 """The largest step, as a multiple of the typical entry of its own input."""
 
@@ -53,13 +55,13 @@ FARTHEST = 1e3
 def steps_of(x: Array, base: Array) -> Array:
     """(entries,): scale of the steps, a power of two near the typical size of the input.
 
-    An input a thousand times smaller than the result (a tiny residual added to a large stream) is
-    moved in proportion to the result: its own size would drown in the rounding. But never by more
-    than `FARTHEST` times its own size: one entry exp(40) of the result says nothing about how far
-    the others are smooth, and a step of 1e12 leaves the finite range.
+    An input that is much smaller than the result (a tiny residual added to a large stream) is moved
+    in proportion to the result: steps of its own size would drown in the rounding. But never by
+    more than `FARTHEST` times its own size: one entry exp(40) of the result says nothing about how
+    far the others are smooth, and a step of 1e12 leaves the finite range.
     """
     own = scale_of(x)
-    size = max(own, min(1e-3 * scale_of(base), FARTHEST * own) if np.any(base) else 0.0)
+    size = max(own, min(OF_RESULT * scale_of(base), FARTHEST * own) if np.any(base) else 0.0)
     return np.full(x.size, 2.0 ** np.round(np.log2(size)))
 
 
@@ -80,31 +82,30 @@ def check_input(
     if colouring is not None:
         lines = OpLines(op, slot, cotangent, colouring)
         h0 = steps_of(x, op.base)
-        # Rounding inside the pullback: of its result, and of terms that cancel (a full softmax).
-        flow = float(np.max(np.abs(lines.weights * lines.base), initial=0.0))
-        flow /= float(h0[0])
-        # A probability less one: both are about 1 where x is not small, their difference is not.
-        flow = max(flow, float(np.max(np.abs(cotangent), initial=0.0)) * min(1.0, h0[0]) ** 2)
-        floor = max(_floor(flat, precision), 64 * precision.gradients * flow)
-        outcome = compare(lines, flat, h0, precision, floor=floor)
+        rules = Rules(floor=_floor(lines, flat, float(h0[0]), precision))
+        outcome = compare(lines, flat, h0, precision, rules)
         certify(lines, outcome, h0, precision)
         if outcome.wrong.size and colouring.colours < x.size:
-            _alone(op, slot, cotangent, outcome, precision, floor, h0)
+            _alone(op, slot, cotangent, outcome, precision, rules, h0)
         return InputVerdict(op.call, slot, outcome, True, lines.evaluations, x.size, lines, h0)
     directions = signed(rng, (2, x.size))
     lines = OpDirections(op, slot, cotangent, directions)
     h0 = np.full(2, steps_of(x, op.base)[0])
     sized = np.sqrt((directions * directions) @ (flat * flat))
-    outcome = compare(
-        lines, directions @ flat, h0, precision, scale=sized, exponents=precision.exponents[:5]
-    )
+    rules = Rules(exponents=precision.exponents[:LARGEST_STEPS])
+    outcome = compare(lines, directions @ flat, h0, precision, rules, scale=sized)
     certify(lines, outcome, h0, precision, may_fail=False)
     return InputVerdict(op.call, slot, outcome, False, lines.evaluations, x.size, lines, h0)
 
 
-def _floor(analytic: Array, precision: Precision) -> float:
-    finite = np.abs(analytic[np.isfinite(analytic)])
-    return 64 * precision.gradients * float(finite.max()) if finite.size else 0.0
+def _floor(lines: OpLines, analytic: Array, scale: float, precision: Precision) -> float:
+    """What rounding may leave in an entry: of the largest entry, of the terms in the pullback that
+    cancel (a full softmax), and of a probability less one: both are about 1 where x is not small,
+    their difference is not."""
+    largest = float(np.max(np.abs(analytic), where=np.isfinite(analytic), initial=0.0))
+    flow = float(np.max(np.abs(lines.weights * lines.base), initial=0.0)) / scale
+    unit = float(np.max(np.abs(lines.weights), initial=0.0)) * min(1.0, scale) ** 2
+    return ROUNDINGS * precision.gradients * max(largest, flow, unit)
 
 
 def _alone(
@@ -113,7 +114,7 @@ def _alone(
     cotangent: Array,
     outcome: Comparison,
     precision: Precision,
-    floor: float,
+    rules: Rules,
     h0: Array,
 ) -> None:
     """Check the worst entries again, one at a time, before anything is said.
@@ -124,10 +125,9 @@ def _alone(
     worst = outcome.wrong
     for chosen in (worst[:2], worst):
         part = Some(whole, chosen)
-        again = compare(part, outcome.analytic[chosen], h0[chosen], precision, floor=floor)
+        again = compare(part, outcome.analytic[chosen], h0[chosen], precision, rules)
         certify(part, again, h0[chosen], precision)
-        for field in ("numeric", "error", "limit", "state"):
-            getattr(outcome, field)[chosen] = getattr(again, field)
+        outcome.adopt(chosen, again)
         if (again.state == WRONG).all():
             return
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.frameworks.protocol import Array, OpCall, backward_at
 
 
 class FiniteResults:
@@ -18,7 +18,7 @@ class FiniteResults:
         self.name, self.attrs, self.where = call.name, call.attrs, call.where
         self.inputs, self.input_names = call.inputs, call.input_names
         self.sources, self.needs = call.sources, call.needs
-        self.defined: str | None = getattr(call, "defined", None)
+        self.defined: str | None = backward_at(call)
 
     def run(self, inputs: Sequence[Any]) -> Array:
         return np.where(self.finite, self.call.run(inputs), 0.0)

@@ -20,8 +20,9 @@ from gradcheck.numerics.ops.batching import BatchedOp
 from gradcheck.numerics.ops.local import InputVerdict
 
 AWAY = 2.0**-20
-"""How far the nearby points lie, as a share of the typical entry; the differences there are taken
-over a thousandth of that."""
+"""How far away the nearby points are, as a share of the typical entry."""
+STEP = 2.0**-10
+"""The step of the differences there, as a share of that distance."""
 POINTS = 24
 MOST = 64
 """More wrong entries than this are not looked at one by one."""
@@ -32,7 +33,10 @@ SAME = 1e-5
 MOST_PAIRS = 1 << 22
 """Outputs times entries above which it is not asked which output shows which entry."""
 BENT = 1e-3
-"""The gradient changes by more than this from one nearby point to another: there is a kink."""
+"""The nearby gradients must vary by this share of themselves, or there is no kink to speak of."""
+MARGIN = 1e-3
+"""And the analytic value may lie outside them by this share of their spread: the error of the
+differences."""
 
 
 def excuse(
@@ -55,14 +59,14 @@ def excuse(
     order = np.linspace(-1.0, 1.0, x.size).reshape(x.shape)  # ties broken by position
     for number in range(POINTS):
         away = (order, -order)[number] if number < 2 else rng.uniform(-1.0, 1.0, x.shape)
-        slopes = _slopes(op, verdict.slot, x + size * away, entries, size * 2.0**-10, cotangent)
+        slopes = _slopes(op, verdict.slot, x + size * away, entries, size * STEP, cotangent)
         if not np.isfinite(slopes).all():
             return
         low, high = np.minimum(low, slopes), np.maximum(high, slopes)
     spread = high - low
-    bent = spread > 1e-3 * np.maximum(np.abs(low), np.abs(high))
+    bent = spread > BENT * np.maximum(np.abs(low), np.abs(high))
     analytic = outcome.analytic[entries]
-    within = (analytic >= low - 1e-3 * spread) & (analytic <= high + 1e-3 * spread)
+    within = (analytic >= low - MARGIN * spread) & (analytic <= high + MARGIN * spread)
     excused = bent & within
     outcome.state[entries[excused]] = KINK
     outcome.numeric[entries[excused]] = analytic[excused]
@@ -160,7 +164,7 @@ def _along(
     cotangent: Array,
 ) -> Array:
     """Central differences of sum(cotangent * op) at x along `signs` (probes, entries)."""
-    step = size * 2.0**-10
+    step = size * STEP
     directions = np.zeros((len(signs), x.size))
     directions[:, entries] = signs
     stack = np.concatenate([x.reshape(-1) + step * directions, x.reshape(-1) - step * directions])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,7 +10,6 @@ from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.kinks import POINTS, Sides, two_sides
 from gradcheck.numerics.core.noise import Precision
 from gradcheck.numerics.core.verdict import Comparison, compare
-from gradcheck.numerics.end_to_end.share import SomeLines
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.batching import BatchedOp
 
@@ -18,6 +17,9 @@ CACHED_OWNERS = 2_000_000
 """Owner maps are kept when they hold fewer numbers than this."""
 ROOM = 1 << 16
 """Numbers in one batch of copies: a few arrays of this size fit a core's cache."""
+FIRST_STEP = 2.0**-9
+"""A step for a slope of order 4 alone, as a share of the scale of the steps: in float64 its
+truncation and its rounding are both small for most functions."""
 
 
 class OpLines:
@@ -151,6 +153,22 @@ class OpDirections:
         return out
 
 
+class OneOp:
+    """One input of one op as a function of it, contracted with a cotangent: a `Forward`."""
+
+    def __init__(self, op: BatchedOp, slot: int, cotangent: Array) -> None:
+        self.op, self.slot, self.weights = op, slot, cotangent.reshape(-1)
+        self.evaluations = self.largest = 0
+        self.base = 0.0
+
+    def __call__(self, moves: Sequence[tuple[str, Array]]) -> Array:
+        values = np.concatenate([v for _, v in moves])
+        self.evaluations += len(values)
+        with np.errstate(all="ignore"):
+            results = self.op.run_many(self.slot, values).reshape(len(values), -1)
+            return (results - self.op.base.reshape(-1)) @ self.weights
+
+
 def check_some(
     lines: OpLines, chosen: Array, analytic: Array, h0: Array, precision: Precision
 ) -> Comparison:
@@ -160,10 +178,27 @@ def check_some(
     return compare(Some(whole, chosen), analytic[chosen], h0[chosen], precision)
 
 
-class Some(SomeLines):
-    """A few entries of one input of an op."""
+class Some:
+    """The lines of a few entries of one input of an op. chosen: (n,) their indices."""
 
-    lines: OpLines
+    def __init__(self, lines: OpLines, chosen: Array) -> None:
+        self.lines, self.chosen, self.size = lines, chosen, len(chosen)
+
+    @property
+    def evaluations(self) -> int:
+        return self.lines.evaluations
+
+    def noise(self) -> Array:
+        return self.lines.noise()[self.chosen]
+
+    def __call__(self, offsets: tuple[float, ...], h: Array, active: Array) -> Array:
+        return self.lines(offsets, self._of_all(h), self.chosen[active])
 
     def sides(self, h: Array, active: Array) -> Sides:
-        return self.lines.sides(self.among_all(h), self.chosen[active])
+        return self.lines.sides(self._of_all(h), self.chosen[active])
+
+    def _of_all(self, h: Array) -> Array:
+        """Steps of the chosen lines as steps of all."""
+        full = np.zeros(self.lines.size)
+        full[self.chosen] = h
+        return full

@@ -2,7 +2,7 @@
 
 The exponential of 100 does not fit into float32, the logarithm of a sum of such exponentials does:
 it is about 100. An op that computes one through the other gives infinity or NaN where models in
-float32 train. The same op in float64 shows what the result ought to be.
+float32 train. The same op in float64 shows what the result should be.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.ops.local import signed
+from gradcheck.numerics.core.arrays import first_true, signed
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding
 
@@ -54,7 +54,7 @@ def _lost(narrow: Array, wide: Array) -> Lost | None:
     lost = ~np.isfinite(narrow) & np.isfinite(wide) & (np.abs(wide) < FITS)
     if not lost.any():
         return None
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(lost)), lost.shape))
+    index = first_true(lost)
     return index, float(narrow[index]), float(wide[index])
 
 
@@ -63,12 +63,12 @@ def _finding(subject: Subject, what: str, parameter: str | None, found: Lost) ->
     at = f" at {list(index)}" if index else ""
     return Finding(
         code="overflows",
-        op=subject.case.op,
+        op=subject.name,
         parameter=parameter,
         index=index,
         analytic=narrow,
         numeric=wide,
-        message=f"op {subject.case.op} overflows in float32: its {what} is {narrow:g}{at} where "
+        message=f"op {subject.name} overflows in float32: its {what} is {narrow:g}{at} where "
         f"float64 gives {wide:.6g}, which float32 could hold",
         advice="subtract the maximum before taking exponentials, or use logaddexp, expm1 and their "
         "kind, in the forward and in the pullback",

@@ -1,7 +1,6 @@
 """Before any op call is checked: which entries of its inputs move together, and what it costs.
 
-A plan follows from the tape alone, not from what is found there. So the shards of one check plan
-alike, and each checks the calls that are dealt to it.
+A plan follows from the tape alone, not from what is found there.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from gradcheck.numerics.ops.local import float64
 from gradcheck.numerics.ops.masked import FiniteResults
 
 EVALUATIONS = 3
-"""How often a right line is evaluated: nearly always twice, now and then four times."""
+"""How often a right line is evaluated: nearly always twice, sometimes four times."""
 
 
 @dataclass(frozen=True)

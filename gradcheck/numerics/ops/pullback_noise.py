@@ -50,4 +50,5 @@ def _nearby(value: Any, rng: np.random.Generator) -> Any:
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
     away = rng.uniform(-ROUNDINGS, ROUNDINGS, value.shape)
-    return value * (1.0 + float(np.finfo(value.dtype).eps) * away).astype(value.dtype)
+    moved = value + value * (float(np.finfo(value.dtype).eps) * away)
+    return np.asarray(moved, dtype=value.dtype)

@@ -26,6 +26,8 @@ RunMany = Callable[[Array], Array]
 
 MAX_PROFILE = 256
 """Longest axis that is profiled index by index when its indices do meet (windows, packed heads)."""
+MOVED = 1e-11
+"""An output has moved when it changed by more than this share of its size: more than rounding."""
 ROOM = 1 << 17
 """Numbers in one batch of probes."""
 
@@ -116,7 +118,7 @@ def find(
 
     run: results (flattened) for many values of this input. x: its value. base: run of x, (outputs,)
     known, key: where a pattern proven at an earlier call is kept. It is confirmed here by random
-    probes, and found anew when they contradict it.
+    probes, and found again when they contradict it.
     """
     if not np.isfinite(base).all() or x.size == 1:
         return dense(x.shape, base.size)
@@ -157,7 +159,7 @@ class _Reach:
         away = np.where(rng.random(x.shape) < 0.5, -size, size) * rng.uniform(0.5, 1.5, x.shape)
         self.moved = x + away
         typical = float(np.mean(np.abs(base))) if base.size else 0.0
-        self.rounding = 1e-11 * (np.abs(base) + typical)
+        self.rounding = MOVED * (np.abs(base) + typical)
 
     def __call__(self, masks: list[Array]) -> Array:
         """(len(masks), outputs) bool for masks of shape (len(masks), *shape of x)."""
@@ -169,7 +171,7 @@ class _Reach:
                 [np.where(mask, np.nan, self.x), np.where(mask, self.moved, self.x)]
             )
             out = self.run(values)
-            # Many copies at once round otherwise than one: that is no dependence.
+            # Many copies at once round differently from one; that is not a dependence.
             same = (np.abs(out - self.base) <= self.rounding).reshape(2, len(mask), -1)
             reached[start : start + len(mask)] = ~same.all(axis=0)
         return reached

@@ -25,8 +25,8 @@ class WholeOp:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.name = str(subject.case.op)
-        self.attrs: Mapping[str, Any] = subject.case.args
+        self.name = subject.name
+        self.attrs: Mapping[str, Any] = subject.args
         self.input_names = tuple(subject.operands)
         self.inputs = tuple(subject.framework.get(t) for t in subject.operands.values())
         self.needs = tuple(n in subject.inputs for n in subject.operands)
@@ -100,7 +100,7 @@ class WholeOp:
 def whole_op(subject: Subject) -> list[OpCall] | None:
     """A tape of one call; None for a model, and where the framework has no float64."""
     precision = subject.framework.precision
-    whole = subject.case.op is not None and not subject.parameters
+    whole = subject.is_op and not subject.parameters
     if not whole or {precision.data, precision.gradients} != {"float64"}:
         return None
     return [WholeOp(subject)]

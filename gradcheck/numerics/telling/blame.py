@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import linecache
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.frameworks.protocol import Array, OpCall, backward_at
+from gradcheck.numerics.core.arrays import first_true, index_at
 from gradcheck.numerics.core.verdict import KINK, WRONG
-from gradcheck.numerics.end_to_end.replay import Move
+from gradcheck.numerics.end_to_end.bisect import find_entry
 from gradcheck.numerics.ops.breach import Breach
 from gradcheck.numerics.ops.local import InputVerdict
-from gradcheck.numerics.ops.oplines import OpLines
+from gradcheck.numerics.ops.oplines import FIRST_STEP, OneOp, OpLines
 from gradcheck.numerics.telling.diagnose import diagnose
+from gradcheck.numerics.telling.evidence import LeafEvidence
 from gradcheck.result import Finding
+from gradcheck.source.line import with_code
 
 
 def at_home(finding: Finding, home: str | None) -> Finding:
     """A finding of an op case points at the op itself, which gradcheck called."""
     if finding.where is not None or finding.op is None or not home:
         return finding
-    lines = (*finding.lines, f"{finding.op} is defined at {source_line(home)}")
+    lines = (*finding.lines, f"{finding.op} is defined at {with_code(home)}")
     return dataclasses.replace(finding, where=home, lines=lines)
 
 
-def source_line(where: str | None) -> str | None:
-    """'file:line   text of the line'."""
-    if not where or ":" not in where:
-        return where
-    file, _, line = where.rpartition(":")
-    text = linecache.getline(file, int(line)).strip() if line.isdigit() else ""
-    return f"{where}   {text}" if text else where
-
-
 def called(call: OpCall) -> tuple[str, ...]:
-    """Where the op of the user's is called, and where its backward stands."""
-    places = {"called": call.where, "defined": getattr(call, "defined", None)}
-    return tuple(f"{call.name} is {how} at {source_line(at)}" for how, at in places.items() if at)
+    """Where the user's op is called, and where its backward is defined."""
+    places = {"called": call.where, "defined": backward_at(call)}
+    return tuple(f"{call.name} is {how} at {with_code(at)}" for how, at in places.items() if at)
 
 
 def leaf_of(call: OpCall, slot: int) -> str | None:
@@ -74,7 +66,7 @@ def breach(call: OpCall, law: Breach) -> Finding:
 
 def not_finite(call: OpCall, slot: int, analytic: Array) -> Finding:
     bad = ~np.isfinite(analytic)
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), analytic.shape))
+    index = first_true(bad)
     name = input_name(call, slot)
     return Finding(
         code="not_finite",
@@ -132,7 +124,7 @@ def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict])
     if verdict.exhaustive:
         # Of the wrong entries the one with the largest absolute error shows the fault best.
         i = int(worst[np.argmax(np.abs(outcome.analytic - outcome.numeric)[worst])])
-        index: tuple[int, ...] | None = tuple(int(k) for k in np.unravel_index(i, shape))
+        index: tuple[int, ...] | None = index_at(i, shape)
         analytic, numeric = float(outcome.analytic[i]), float(outcome.numeric[i])
         settled = np.isfinite(outcome.numeric) & (outcome.state != KINK)
         text, advice = diagnose(
@@ -184,59 +176,46 @@ def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict])
 
 def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], float, float]:
     """The entry behind a failing random direction of an op's input, by halving."""
-    from gradcheck.numerics.end_to_end.bisect import find_entry
-
     lines = verdict.lines
     assert not isinstance(lines, OpLines)
     i = int(verdict.outcome.wrong[0])
     x = lines.x
-
-    class Whole:
-        evaluations = largest = 0
-        base = 0.0
-
-        def __call__(self, moves: Sequence[Move]) -> Array:
-            values = np.concatenate([v for _, v in moves])
-            out = lines.op.run_many(lines.slot, values).reshape(len(values), -1)
-            return (out - lines.base) @ lines.weights
-
     gradient = np.zeros(x.shape) if part is None else np.asarray(part, dtype=np.float64)
-    return find_entry(
-        Whole(), "", x, gradient, lines.directions[i].reshape(x.shape),
-        float(verdict.h0[i]) * 2.0**-9, float(verdict.outcome.numeric[i]),
-    )  # fmt: skip
+    direction = lines.directions[i].reshape(x.shape)
+    h = float(verdict.h0[i]) * FIRST_STEP
+    total = float(verdict.outcome.numeric[i])
+    forward = OneOp(lines.op, lines.slot, lines.weights)
+    return find_entry(forward, "", x, gradient, direction, h, total)
 
 
 def end_to_end(
-    faults: Sequence[Mapping[str, Any]], wrong: list[str], total: int, *, local: bool
+    faults: Sequence[LeafEvidence], wrong: list[str], total: int, *, local: bool
 ) -> list[Finding]:
     """Findings for leaves that fail though every op call is right (or there is no tape).
 
-    faults: see `evidence`, the worst first. wrong: all wrong leaves, of `total`.
+    faults: the worst first. wrong: all wrong leaves, of `total`.
     """
     return [_leaf(fault, wrong, total, local=local, first=not i) for i, fault in enumerate(faults)]
 
 
-def _leaf(
-    fault: Mapping[str, Any], wrong: list[str], total: int, *, local: bool, first: bool
-) -> Finding:
-    name = fault["name"]
-    index = None if fault["index"] is None else tuple(fault["index"])
-    analytic, numeric, relative = (float(fault[k]) for k in ("analytic", "numeric", "relative"))
+def _leaf(leaf: LeafEvidence, wrong: list[str], total: int, *, local: bool, first: bool) -> Finding:
+    fault = leaf.fault
+    name, index, analytic, numeric = fault.name, fault.index, fault.analytic, fault.numeric
     in_bars = ""
-    if fault["bars"] is not None:
-        in_bars = f" (along a direction through the tensor {fault['bars']:.2g} error bars)"
+    if leaf.bars is not None:
+        in_bars = f" (along a direction through the tensor {leaf.bars:.2g} error bars)"
     lines = [
-        f"analytic {analytic:.9g}, numeric {numeric:.9g}, relative error {relative:.3g}{in_bars}"
+        f"analytic {analytic:.9g}, numeric {numeric:.9g}, "
+        f"relative error {fault.relative:.3g}{in_bars}"
     ]
     advice = None
     if first:
         if len(wrong) > 1:
             rest = ", ".join(wrong[:5]) + (", ..." if len(wrong) > 5 else "")
             lines.append(f"{len(wrong)} of {total} tensors are wrong: {rest}")
-        advice = fault["advice"]
-        if fault["diagnosis"]:
-            lines.append(f"diagnosis (of {fault['looked_at']} entries): {fault['diagnosis']}")
+        advice = leaf.diagnosis.advice
+        if leaf.diagnosis.text:
+            lines.append(f"diagnosis (of {leaf.looked_at} entries): {leaf.diagnosis.text}")
         if local:
             lines.append(
                 "every op's own pullback is right at these values: the fault is in how gradients "
@@ -246,16 +225,16 @@ def _leaf(
     what = (
         f"{name} gets no gradient, but the result depends on it (numeric "
         f"{numeric:.6g} at {list(index or ())})"
-        if fault["missing"]
-        else f"the gradient of {at} is wrong: off by {_percent(relative)}"
+        if fault.missing
+        else f"the gradient of {at} is wrong: off by {_percent(fault.relative)}"
     )
     return Finding(
-        code="missing_gradient" if fault["missing"] else "wrong_gradient",
+        code="missing_gradient" if fault.missing else "wrong_gradient",
         parameter=name,
         index=index,
         analytic=analytic,
         numeric=numeric,
-        relative_error=relative,
+        relative_error=fault.relative,
         message=what,
         lines=tuple(lines),
         advice=advice,

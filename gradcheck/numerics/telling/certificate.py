@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from gradcheck.numerics.core.verdict import KINK, RIGHT, UNSURE
 from gradcheck.numerics.ops.local import InputVerdict
+from gradcheck.numerics.telling.evidence import Seen
 
-SUMMED = ("entries", "calls", "inputs_by_direction", "kinks", "unsure", "evaluations")
+ROUNDED = 1e-6
+"""Entries smaller than this share of the largest one are rounding, whatever the median."""
 
 
 @dataclass
@@ -21,7 +23,7 @@ class Certificate:
     smallest_seen: the smallest relative error that would have been noticed in any single entry of
     median size or above of any input of any op: the worst such input counts. seen_outside: the same
     for entries of leaves and for errors that arise outside every op, seen end to end only.
-    tensors: [place, row] of each leaf, for a table.
+    tensors: a row for each leaf, for a table.
     """
 
     entries: int = 0
@@ -41,7 +43,7 @@ class Certificate:
     exhaustive: bool = False
     complex_error: float | None = None
     ops: dict[str, int] = field(default_factory=dict)
-    tensors: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
+    tensors: list[Mapping[str, Any]] = field(default_factory=list)
 
     def add_local(self, verdict: InputVerdict) -> None:
         self.evaluations += verdict.evaluations
@@ -59,29 +61,15 @@ class Certificate:
             f"{verdict.call.name}({verdict.input_name})",
         )
 
-    def add_ends(self, ends: Sequence[Mapping[str, Any]], entries: int) -> None:
-        """Directions through leaves (see `evidence.seen`). entries: of all leaves."""
-        self.leaves += len({name for e in ends for name in e["leaves"]})
+    def add_ends(self, ends: Seen, entries: int) -> None:
+        """Directions through leaves. entries: of all leaves."""
+        self.leaves += len(ends.leaves)
         self.leaf_entries += entries
-        for e in ends:
-            self.replayed = self.replayed or e["replayed"]
-            self.undecided_directions += e["undecided"]
-            self._worse(float(e["worst"]), e["worst_at"])
-            self.seen_outside = max(self.seen_outside, float(e["smallest_seen"]))
-            self.tensors += e["tensors"]
-
-    @classmethod
-    def merged(cls, told: Sequence[Mapping[str, Any]]) -> Certificate:
-        """Of several shards, each as `dataclasses.asdict` has it, what they verified together."""
-        total = cls()
-        for one in told:
-            for name in SUMMED:
-                setattr(total, name, getattr(total, name) + one[name])
-            for op, count in one["ops"].items():
-                total.ops[op] = total.ops.get(op, 0) + count
-            total.smallest_seen = max(total.smallest_seen, float(one["smallest_seen"]))
-            total._worse(float(one["worst"]), one["worst_where"])
-        return total
+        self.replayed = self.replayed or ends.replayed
+        self.undecided_directions += ends.undecided
+        self._worse(ends.worst, ends.worst_at)
+        self.seen_outside = max(self.seen_outside, ends.smallest_seen)
+        self.tensors += ends.tensors
 
     def _worse(self, error: float, where: str) -> None:
         if error > self.worst:
@@ -96,8 +84,7 @@ class Certificate:
         if not good.any():
             return
         middle = float(np.median(analytic[good]))
-        # Entries a million times smaller than the largest are rounding, whatever the median.
-        least = max(middle, 1e-6 * float(np.max(analytic[good])))
+        least = max(middle, ROUNDED * float(np.max(analytic[good])))
         big = good & (analytic >= least) & (analytic > 0)
         if not big.any():
             return
@@ -124,7 +111,7 @@ class Certificate:
             "exhaustive": self.exhaustive,
         }
         if self.tensors:
-            measured["tensors"] = [row for _, row in sorted(self.tensors, key=lambda t: t[0])]
+            measured["tensors"] = list(self.tensors)
         if self.complex_error is not None:
             measured["complex_step_error"] = self.complex_error
         return measured

@@ -1,16 +1,17 @@
-"""What a shard saw end to end, as plain values: enough for the verdict over all shards."""
+"""What was seen of leaves end to end, before anything is concluded from it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, UNSURE, WRONG, Comparison
-from gradcheck.numerics.end_to_end.endtoend import EndToEnd, LeafFault, gradient_of
-from gradcheck.numerics.end_to_end.preflight import Point
-from gradcheck.numerics.telling.diagnose import diagnose
+from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, UNSURE, WRONG
+from gradcheck.numerics.end_to_end.endtoend import EndToEnd, LeafFault
+from gradcheck.numerics.end_to_end.point import Point
+from gradcheck.numerics.telling.diagnose import UNKNOWN, Diagnosis, diagnose
 from gradcheck.result import Json
 
 VERDICTS = {
@@ -20,70 +21,107 @@ VERDICTS = {
     KINK: "at a kink",
     UNSURE: "undecided",
 }
-"""How a state is called."""
+"""What a report calls a state."""
 
 
-def nothing(names: Sequence[str]) -> EndToEnd:
-    """No verdict yet on these leaves."""
-    none = np.zeros(0)
-    return EndToEnd(list(names), Comparison(none, none, none, none, none, none), 0, False)
+@dataclass(frozen=True)
+class LeafEvidence:
+    """A wrong leaf. place: among the trainable leaves. rank: how wrong it is. bars: by how many
+    error bars the slope along its direction is off. looked_at: entries behind the diagnosis."""
+
+    fault: LeafFault
+    place: int
+    rank: float = 0.0
+    bars: float | None = None
+    looked_at: int = 0
+    diagnosis: Diagnosis = UNKNOWN
+
+    @classmethod
+    def of(
+        cls, point: Point, fault: LeafFault, *, rank: float = 0.0, bars: float | None = None
+    ) -> LeafEvidence:
+        looked_at, diagnosis = _diagnosis(point, fault)
+        return cls(fault, point.trainable.index(fault.name), rank, bars, looked_at, diagnosis)
 
 
-def seen(point: Point, found: EndToEnd) -> Json:
-    """Directions through leaves. wrong: [leaf, its severity, its place].
+@dataclass(frozen=True)
+class Seen:
+    """What directions through leaves showed.
 
-    limits: by direction the smallest relative error that would have been noticed. smallest_seen:
-    the same for an error in a single entry of median size, in the leaf where it is largest.
-    tensors: [place, row] of each leaf.
+    faults, wrong: the worst first; `wrong` names every wrong leaf. limits: by direction the
+    smallest relative error that would have been noticed. smallest_seen: the same for an error in a
+    single entry of median size, in the leaf where it is largest. tensors: a row for each leaf.
     """
+
+    leaves: tuple[str, ...]
+    faults: tuple[LeafEvidence, ...]
+    wrong: tuple[str, ...]
+    undecided: int
+    worst: float
+    worst_at: str
+    limits: tuple[float, ...]
+    smallest_seen: float
+    tensors: tuple[Mapping[str, Json], ...]
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What every entry of every leaf showed. heatmap: by leaf where its errors are."""
+
+    faults: tuple[LeafEvidence, ...]
+    heatmap: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ComplexSteps:
+    """What complex steps showed. every: whether every entry was looked at. worst: the largest
+    error. stopped: why they were not taken, or not through all leaves, as a note."""
+
+    every: bool = False
+    worst: float = 0.0
+    faults: tuple[LeafEvidence, ...] = ()
+    stopped: str | None = None
+
+
+def seen(point: Point, found: EndToEnd) -> Seen:
+    """What `found` shows, with a row for each leaf."""
     outcome = found.outcome
     severity = outcome.severity()
     rank: dict[str, float] = {}
     for i in outcome.wrong:
         rank[found.names[i]] = max(rank.get(found.names[i], 0.0), float(severity[i]))
+    faults = [
+        LeafEvidence.of(point, f, rank=rank.get(f.name, 0.0), bars=_bars(found, f.name))
+        for f in found.faults
+    ]
     with np.errstate(all="ignore"):
         gaps = np.abs(outcome.analytic - outcome.numeric) / outcome.scale
-        limits = outcome.limit / np.maximum(outcome.scale, 1e-300)
+        limits = outcome.limit / np.maximum(outcome.scale, TINIEST)
     smallest = _smallest_seen(point, found)
     good = (outcome.state == RIGHT) & np.isfinite(gaps)
     worst = int(np.argmax(np.where(good, gaps, -1))) if good.any() else None
-    return {
-        "leaves": list(dict.fromkeys(found.names)),
-        "faults": evidence_of(point, found, rank),
-        "wrong": [[n, rank.get(n, 1.0), point.trainable.index(n)] for n in found.wrong],
-        "undecided": int((outcome.state == UNSURE).sum()),
-        "worst": 0.0 if worst is None else float(gaps[worst]),
-        "worst_at": "" if worst is None else found.names[worst],
-        "limits": limits.tolist(),
-        "smallest_seen": max((s for s in smallest.values() if s), default=0.0),
-        "tensors": [
-            [point.trainable.index(name), _row(point, found, name, smallest[name])]
-            for name in dict.fromkeys(found.names)
-        ],
-        "replayed": found.replayed,
-    }
+    place = point.trainable.index
+    return Seen(
+        leaves=tuple(found.leaves),
+        faults=tuple(sorted(faults, key=lambda f: (-f.rank, f.place))),
+        wrong=tuple(sorted(found.wrong, key=lambda n: (-rank.get(n, 1.0), place(n)))),
+        undecided=int((outcome.state == UNSURE).sum()),
+        worst=0.0 if worst is None else float(gaps[worst]),
+        worst_at="" if worst is None else found.names[worst],
+        limits=tuple(limits.tolist()),
+        smallest_seen=max((s for s in smallest.values() if s), default=0.0),
+        tensors=tuple(
+            _row(point, found, name, smallest[name]) for name in sorted(found.leaves, key=place)
+        ),
+        replayed=found.replayed,
+    )
 
 
-def evidence_of(
-    point: Point, found: EndToEnd, rank: dict[str, float] | None = None
-) -> list[dict[str, Any]]:
-    """The faulty leaves. rank: how wrong each is, where the worst should come first."""
-    return [
-        {
-            "leaf": point.trainable.index(fault.name),
-            "rank": (rank or {}).get(fault.name),
-            "name": fault.name,
-            "index": fault.index,
-            "analytic": fault.analytic,
-            "numeric": fault.numeric,
-            "relative": fault.relative,
-            "missing": fault.missing,
-            "bars": _bars(found, fault.name),
-            "drawn": fault.drawn,
-            **_diagnosis(point, fault),
-        }
-        for fault in found.faults
-    ]
+TINIEST = 1e-300
+"""In place of zero as a divisor."""
+HALF = 0.5
+"""The smallest entry of a random direction: an error in an entry weighs at least this much."""
 
 
 def _smallest_seen(point: Point, found: EndToEnd) -> dict[str, float | None]:
@@ -91,19 +129,19 @@ def _smallest_seen(point: Point, found: EndToEnd) -> dict[str, float | None]:
     None where nothing was verified or every entry is zero."""
     outcome, medians = found.outcome, point.medians()
     smallest: dict[str, float | None] = {}
-    for name in dict.fromkeys(found.names):
+    for name in found.leaves:
         limits = [
             float(outcome.limit[i])
             for i, other in enumerate(found.names)
             if other == name and outcome.state[i] == RIGHT
         ]
         median = medians.get(name)  # a gradient of zeros has no relative error
-        smallest[name] = min(limits) / (0.5 * median) if limits and median else None
+        smallest[name] = min(limits) / (HALF * median) if limits and median else None
     return smallest
 
 
 def _row(point: Point, found: EndToEnd, name: str, smallest: float | None) -> dict[str, Json]:
-    """What is told of a leaf one by one: of its directions the one that agrees least."""
+    """What a table says of a leaf: of its directions the one that agrees least."""
     outcome = found.outcome
     with np.errstate(all="ignore"):
         gaps = np.abs(outcome.analytic - outcome.numeric) / outcome.scale
@@ -123,24 +161,22 @@ def _row(point: Point, found: EndToEnd, name: str, smallest: float | None) -> di
 def _bars(found: EndToEnd, name: str) -> float | None:
     """How far the slope along the failing direction is off, in units of its measured noise."""
     outcome = found.outcome
-    chosen = [i for i in outcome.wrong if found.names[i] == name]
-    if not chosen:
-        return None
-    i = chosen[0]
-    return float(abs(outcome.analytic[i] - outcome.numeric[i]) / max(outcome.error[i], 1e-300))
+    for i in outcome.wrong:
+        if found.names[i] == name:
+            apart = abs(outcome.analytic[i] - outcome.numeric[i])
+            return float(apart / max(outcome.error[i], TINIEST))
+    return None
 
 
-def _diagnosis(point: Point, fault: LeafFault) -> dict[str, Any]:
-    """What the entries that were looked at have in common."""
+def _diagnosis(point: Point, fault: LeafFault) -> tuple[int, Diagnosis]:
+    """How many entries were looked at, and what they have in common."""
     if fault.sampled is None:
-        return {"looked_at": 0, "diagnosis": None, "advice": None}
-    chosen, _, numeric = fault.sampled
+        return 0, UNKNOWN
+    chosen, numeric = fault.sampled
     shape = point.values[fault.name].shape
     known = np.zeros(int(np.prod(shape)), dtype=bool)
     known[chosen] = True
     filled = np.zeros(known.size)
     filled[chosen] = numeric
-    text, advice = diagnose(
-        gradient_of(point, fault.name), filled.reshape(shape), known.reshape(shape)
-    )
-    return {"looked_at": len(chosen), "diagnosis": text, "advice": advice}
+    found = diagnose(point.gradient(fault.name), filled.reshape(shape), known.reshape(shape))
+    return len(chosen), found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,9 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.verdict import Comparison
 from gradcheck.numerics.end_to_end import blocks
-from gradcheck.numerics.end_to_end.replay import Move
 from gradcheck.numerics.ops.batching import BatchedOp
-from gradcheck.numerics.ops.local import InputVerdict, OpLines
+from gradcheck.numerics.ops.local import InputVerdict
+from gradcheck.numerics.ops.oplines import FIRST_STEP, OneOp, OpLines
 
 STEPS = np.logspace(-1, -9, 17)
 
@@ -20,7 +19,7 @@ STEPS = np.logspace(-1, -9, 17)
 def heatmap(outcome: Comparison, value: Array) -> dict[str, Any]:
     """At most 64 x 64 numbers: the largest relative error in each cell of a leaf."""
     larger = np.maximum(np.abs(outcome.analytic), np.abs(outcome.numeric))
-    floor = 1e-6 * float(np.max(outcome.scale, initial=0.0))  # near zero, relative says nothing
+    floor = blocks.SMALL * float(np.max(outcome.scale, initial=0.0))
     with np.errstate(all="ignore"):
         size = np.fmax(larger, floor)
         relative = np.nan_to_num(np.abs(outcome.analytic - outcome.numeric) / size)
@@ -31,22 +30,6 @@ def heatmap(outcome: Comparison, value: Array) -> dict[str, Any]:
         if n > 64:
             grid = np.maximum.reduceat(grid, np.arange(0, n, -(-n // 64)), axis=axis)
     return {"shape": list(value.shape), "relative_error": grid.tolist()}
-
-
-class OneOp:
-    """One input of one op as a function of it, contracted with a cotangent; a `Forward`."""
-
-    def __init__(self, op: BatchedOp, slot: int, cotangent: Array) -> None:
-        self.op, self.slot, self.weights = op, slot, cotangent.reshape(-1)
-        self.evaluations = self.largest = 0
-        self.base = 0.0
-
-    def __call__(self, moves: Sequence[Move]) -> Array:
-        values = np.concatenate([v for _, v in moves])
-        self.evaluations += len(values)
-        with np.errstate(all="ignore"):
-            results = self.op.run_many(self.slot, values).reshape(len(values), -1)
-            return (results - self.op.base.reshape(-1)) @ self.weights
 
 
 def of_wrong_op(
@@ -68,7 +51,7 @@ def of_wrong_op(
         i = int(verdict.outcome.wrong[0])
         direction = verdict.lines.directions[i].reshape(x.shape)
         forward = OneOp(op, verdict.slot, cotangent)
-        h = float(verdict.h0[i]) * 2.0**-9
+        h = float(verdict.h0[i]) * FIRST_STEP
         drawn = blocks.heatmap(forward, "", x, gradient, direction, h)
     name = f"{verdict.call.name}({verdict.input_name})"
     return {

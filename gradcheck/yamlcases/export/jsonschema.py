@@ -1,41 +1,35 @@
 """JSON Schema (draft 2020-12) of case files, for editors: from the pydantic models, with the names
 and the check options of the loaded plugins.
 
-It agrees with `casefile.load_cases` but for what a schema cannot say: what follows from `defaults`
+It agrees with `load.load_cases` but for what a schema cannot say: what follows from `defaults`
 or `parametrize`, whether `xfail` names a check of the case, which framework a name belongs to, the
-form of `values`, and that 2.0 is no whole number in YAML.
+form of `values`, and that 2.0 is not a whole number in YAML.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel
-
 from gradcheck.names.registry import Entry, Registry
-from gradcheck.yamlcases.case import CaseKeys, TrainSpec, as_named
+from gradcheck.yamlcases.case import WrittenCase
 from gradcheck.yamlcases.names import Takes, takes
-from gradcheck.yamlcases.parametrize import DESCRIPTION
 from gradcheck.yamlcases.schema import ALL_CHECKS, MAX_ID, MODEL_ONLY, OP_ONLY, VERSION
+from gradcheck.yamlcases.written import given
 
 Schema = dict[str, Any]
 
 ID = "https://json-schema.org/draft/2020-12/schema"
 NULL: Schema = {"type": "null"}
-SOME = {"not": {"type": "null"}}
+REF = "#/$defs/{model}"
 
 
 def export(registry: Registry) -> Schema:
     """The schema of a case file, as JSON values."""
-    case = CaseKeys.model_json_schema(ref_template="#/$defs/{model}")
+    case = WrittenCase.model_json_schema(ref_template=REF)
     definitions: Schema = case.pop("$defs")
-    _inputs(definitions)
-    _conditions(definitions)
-    _shorthands(TrainSpec, definitions)
     properties = case["properties"]
     _keys(properties, registry, definitions)
     for name, own in properties.items():
@@ -48,12 +42,12 @@ def export(registry: Registry) -> Schema:
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
-        "allOf": [{"not": _given("op", "model")}, *_arguments_of_subjects(registry)],
+        "allOf": [{"not": given("op", "model")}, *_arguments_of_subjects(registry)],
     }
     definitions["case"] = {
         "allOf": [
             {"$ref": "#/$defs/keys"},
-            {"if": _given("parametrize"), "else": {"$ref": "#/$defs/complete"}},
+            {"if": given("parametrize"), "else": {"$ref": "#/$defs/complete"}},
         ]
     }
     definitions["complete"] = _complete(registry)
@@ -65,7 +59,7 @@ def export(registry: Registry) -> Schema:
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "Ignored: a place for anchors."}},
         "properties": {
-            "schema": {"description": "Version of the form of the file.", "const": VERSION},
+            "schema": {"description": "Version of the file format.", "const": VERSION},
             "defaults": {
                 "description": "Keys given to every case that does not set them.",
                 "anyOf": [
@@ -100,11 +94,6 @@ def _keys(properties: Schema, registry: Registry, definitions: Schema) -> None:
     for key in ("framework", "op", "model", "step"):
         properties[key]["anyOf"] = [_names(registry.names(key))]
         properties[key].pop("type", None)
-    spec = properties["inputs"]["additionalProperties"]
-    shape = next(
-        c for c in definitions["InputSpec"]["properties"]["shape"]["anyOf"] if "items" in c
-    )
-    properties["inputs"]["additionalProperties"] = {"anyOf": [shape, spec]}
     for key, kind in (("data", "dataset"), ("loss", "loss"), ("optimizer", "optimizer")):
         model = "DataSpec" if key == "data" else "Named"
         properties[key]["anyOf"] = [
@@ -113,32 +102,9 @@ def _keys(properties: Schema, registry: Registry, definitions: Schema) -> None:
         ]
     for unused in ("DataSpec", "Named"):
         definitions.pop(unused)
-    for key in ("marks", "skip_if", "xfail"):
-        _one_or_many(properties[key])
-    properties["skip"]["anyOf"] = [
-        {"type": "boolean"},
-        *(c for c in properties["skip"]["anyOf"] if c != NULL),
-    ]
     properties["checks"] = {
         "description": properties["checks"]["description"],
         "anyOf": _checks(registry, definitions),
-    }
-    keys = "|".join(map(re.escape, CaseKeys.model_fields))
-    properties["parametrize"] = {
-        "description": DESCRIPTION,
-        "type": "object",
-        "minProperties": 1,
-        "propertyNames": {"pattern": rf"^({keys})(\.[^.]+)*$"},
-        "additionalProperties": {
-            "anyOf": [
-                {"type": "array", "minItems": 1},
-                {
-                    "type": "object",
-                    "minProperties": 1,
-                    "propertyNames": {"pattern": "^[A-Za-z0-9_.-]+$"},
-                },
-            ]
-        },
     }
 
 
@@ -150,11 +116,6 @@ def _choices(own: Schema) -> list[Schema]:
 
 def _names(names: Iterable[str]) -> Schema:
     return {"enum": list(names)}
-
-
-def _one_or_many(own: Schema) -> None:
-    many = {k: own.pop(k) for k in ("type", "items", "minItems") if k in own}
-    own["anyOf"] = [many["items"], many]
 
 
 def _named(registry: Registry, kind: str, fields: Schema) -> Schema:
@@ -209,9 +170,13 @@ def _checks(registry: Registry, definitions: Schema) -> list[Schema]:
     options: Schema = {}
     for name in names:
         entry: Entry = registry.get("check", name)
-        schema = entry.value.Options.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
-        for inner, definition in schema.pop("$defs", {}).items():
-            definitions[f"{name}.{inner}"] = definition
+        model = entry.value.Options
+        schema = model.model_json_schema(ref_template=REF)
+        own = schema.pop("$defs", {})
+        if any(definitions.get(k, v) != v for k, v in own.items()):  # a name that is taken
+            schema = model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+            own = {f"{name}.{k}": v for k, v in schema.pop("$defs").items()}
+        definitions.update(own)
         schema.pop("title", None)
         first = (type(entry.value).__doc__ or "").strip().partition("\n")[0]
         if first:
@@ -233,11 +198,6 @@ def _checks(registry: Registry, definitions: Schema) -> list[Schema]:
 # --- what goes together ---------------------------------------------------------------------
 
 
-def _given(*keys: str) -> Schema:
-    """Holds when all these keys are there and not null."""
-    return {"required": list(keys), "properties": {k: SOME for k in keys}}
-
-
 def _is(key: str, value: str) -> Schema:
     return {"required": [key], "properties": {key: {"const": value}}}
 
@@ -256,60 +216,24 @@ def _complete(registry: Registry) -> Schema:
                 }
             )
     return {
-        "anyOf": [_given("op"), _given("model")],
+        "anyOf": [given("op"), given("model")],
         "properties": {
             key: {"if": {"type": "object"}, "then": {"required": ["name"]}}
             for key in ("data", "loss", "optimizer")
         },
         "allOf": [
             {
-                "if": _given("op"),
+                "if": given("op"),
                 "then": {
-                    **_given("inputs"),
-                    "not": {"anyOf": [_given(key) for key in MODEL_ONLY]},
+                    **given("inputs"),
+                    "not": {"anyOf": [given(key) for key in MODEL_ONLY]},
                     "allOf": [{"properties": {"inputs": {"minProperties": 1}}}],
                 },
                 "else": {
-                    "not": {"anyOf": [_given(key) for key in OP_ONLY]},
-                    "anyOf": [_given("step"), _given("data", "loss")],
+                    "not": {"anyOf": [given(key) for key in OP_ONLY]},
+                    "anyOf": [given("step"), given("data", "loss")],
                 },
             },
             *needs,
         ],
     }
-
-
-def _inputs(definitions: Schema) -> None:
-    """An input has a shape or values, and values have nothing else that chooses numbers."""
-    spec = definitions["InputSpec"]
-    nested = {"type": "array", "items": {"$ref": "#/$defs/numbers"}}
-    definitions["numbers"] = {"anyOf": [{"type": ["number", "boolean"]}, nested]}
-    old = spec["properties"]["values"]
-    spec["properties"]["values"] = {
-        "description": old.get("description"),
-        "anyOf": [{"$ref": "#/$defs/numbers"}, NULL],
-    }
-    spec["if"] = _given("values")
-    spec["then"] = {
-        "not": {"anyOf": [{"required": [k]} for k in ("shape", "low", "high", "scale")]}
-    }
-    spec["else"] = _given("shape")
-
-
-def _shorthands(model: type[BaseModel], definitions: Schema) -> None:
-    """Where a name stands for a mapping, inside a mapping of a case."""
-    for key, field in model.model_fields.items():
-        if any(getattr(rule, "func", None) is as_named for rule in field.metadata):
-            own = definitions[model.__name__]["properties"][key]
-            mapping = definitions[own["$ref"].rpartition("/")[2]]
-            own["anyOf"] = [mapping["properties"]["name"], {"$ref": own.pop("$ref")}]
-
-
-def _conditions(definitions: Schema) -> None:
-    """A `skip_if` has a condition; one platform or package stands for a list."""
-    skip = definitions["SkipIf"]
-    for key in ("platform", "missing"):
-        own = skip["properties"][key]
-        own.pop("default", None)
-        _one_or_many(own)
-    skip["anyOf"] = [_given(key) for key in ("platform", "python", "missing")]

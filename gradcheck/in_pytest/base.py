@@ -1,0 +1,76 @@
+"""What the parts of a run share: the key of its session, and the base of its items."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gradcheck.in_pytest.reports import attach
+from gradcheck.report.entry import LAST, Entry
+
+if TYPE_CHECKING:
+    from gradcheck.in_pytest.session import Session
+
+KEY: pytest.StashKey[Session] = pytest.StashKey()
+"""Where `config.stash` has the session of gradient checks."""
+
+
+class CheckFailed(Exception):
+    """Carries the failure text to `repr_failure`."""
+
+    def __init__(self, text: str, headline: str) -> None:
+        super().__init__(headline)
+        self.text = text
+        self.headline = headline
+
+
+class Failure:
+    """What `repr_failure` returns: the text, and a headline for pytest's short summary."""
+
+    def __init__(self, text: str, headline: str) -> None:
+        self.text = text
+        self.reprcrash = SimpleNamespace(message=headline)
+
+    def toterminal(self, tw: Any) -> None:
+        first, _, rest = self.text.partition("\n")
+        tw.line(first, red=True, bold=True)
+        for line in rest.splitlines():
+            tw.line(line)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class GradcheckItem(pytest.Item):
+    """An item with an entry that travels with its reports."""
+
+    order = LAST
+    entry: Entry
+
+    def start_entry(self) -> None:
+        """Called before anything of the item runs, since a mark may skip it."""
+        self.keep(self.new_entry().but(order=self.order))
+
+    def keep(self, entry: Entry) -> None:
+        self.entry = entry
+        attach(self.user_properties, entry)
+
+    def new_entry(self) -> Entry:
+        """What is known before the item ran."""
+        raise NotImplementedError
+
+    def cost(self, measured: float | None) -> float:
+        """Seconds that it will take. measured: what it took in an earlier run."""
+        return 0.0 if measured is None else measured
+
+    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
+        error = excinfo.value
+        if isinstance(error, CheckFailed):
+            return Failure(error.text, error.headline)
+        ours = excinfo.traceback.cut(path=inspect.getfile(type(self)))  # without pytest's own calls
+        if len(ours):
+            excinfo.traceback = ours
+        return super().repr_failure(excinfo)

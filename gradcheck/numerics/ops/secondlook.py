@@ -1,0 +1,82 @@
+"""A second look before an entry of an op's input is accused: with steps of the entry's own size.
+
+All entries of an input are moved by steps of its typical size. An entry a million times smaller, or
+one in a much steeper place, varies within such a step: the slope there is not its derivative. This
+is cheap, for only what was accused is looked at.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.kinks import certify
+from gradcheck.numerics.core.noise import Precision
+from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, WRONG
+from gradcheck.numerics.ops.local import InputVerdict
+from gradcheck.numerics.ops.oplines import OpLines, check_some
+
+NEAR = 0.1
+"""An estimate agrees with the analytic value when it lies within this share of the accuser's
+disagreement. Its own noise must be less than that too, or a wrong value would agree by chance."""
+SHORT = 2.0**-12
+"""Steps, as a share of the usual ones, for waves so short that these go over whole numbers of
+them."""
+OTHER = 2.0
+"""Steps that differ by less than this power of two show nothing new."""
+MOST = 2048
+"""More wrong entries than this do not come from the size of the steps."""
+
+
+def acquit_entries(verdict: InputVerdict, precision: Precision) -> None:
+    """Compare the wrong entries of one input of an op again, each with steps of its own size, and
+    clear what agrees sharply. In place."""
+    outcome, lines = verdict.outcome, verdict.lines
+    wrong = outcome.wrong[:MOST]
+    if not isinstance(lines, OpLines) or not wrong.size:
+        return
+    wrong = _at_kinks(verdict, lines, wrong, precision)
+    own = np.abs(lines.x.reshape(-1))
+    usable = own[(own > 0) & np.isfinite(own)]
+    if not usable.size:
+        return
+    quantiles = np.quantile(usable, (0.5, 0.25, 0.75, 0.1, 0.9, 0.0))
+    rows = np.median(np.abs(np.atleast_1d(lines.x)), axis=-1, keepdims=True)
+    row = np.broadcast_to(rows, np.atleast_1d(lines.x).shape).reshape(-1)
+    short = verdict.h0 * SHORT
+    for level in (own, row, *(np.full(own.shape, q) for q in (1.0, *quantiles)), short):
+        h0 = np.exp2(np.round(np.log2(np.where(level > 0, level, 1.0))))
+        for chosen in (wrong[:2], wrong[2:]):
+            other = np.abs(np.log2(h0 / verdict.h0)[chosen]) >= OTHER
+            if not _again(verdict, lines, chosen[other], h0, precision):
+                break
+        wrong = wrong[outcome.state[wrong] == WRONG]
+        if not wrong.size:
+            return
+
+
+def _at_kinks(verdict: InputVerdict, lines: OpLines, wrong: Array, precision: Precision) -> Array:
+    """Certify accused entries at kinks; those that stay wrong. Where one entry has several outputs
+    at kinks and cotangents of either sign, their bends may cancel and look smooth together."""
+    outcome = verdict.outcome
+    before = outcome.numeric[wrong]
+    outcome.state[wrong] = OPEN
+    certify(lines, outcome, verdict.h0, precision)
+    stays = outcome.state[wrong] != KINK
+    outcome.state[wrong[stays]] = WRONG
+    outcome.numeric[wrong[stays]] = before[stays]
+    return wrong[stays]
+
+
+def _again(
+    verdict: InputVerdict, lines: OpLines, chosen: Array, h0: Array, precision: Precision
+) -> bool:
+    """Whether any of the `chosen` entries is right with steps h0; those are noted so."""
+    if not chosen.size:
+        return False
+    outcome = verdict.outcome
+    again = check_some(lines, chosen, outcome.analytic, h0, precision)
+    gap = np.abs(outcome.numeric - outcome.analytic)[chosen]
+    right = (again.state == RIGHT) & (again.limit < NEAR * gap)
+    outcome.adopt(chosen[right], again, right)
+    return bool(right.any())

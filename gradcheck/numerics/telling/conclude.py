@@ -1,0 +1,151 @@
+"""From what was seen at a point to findings and a certificate.
+
+Everything that is said of the whole is said here: what is worst, how many of how many, whether a
+wrong op explains the wrong leaves.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradcheck.numerics.end_to_end.point import Point
+from gradcheck.numerics.ops.calls import LocalProof
+from gradcheck.numerics.telling import blame
+from gradcheck.numerics.telling.certificate import Certificate
+from gradcheck.numerics.telling.evidence import ComplexSteps, Entries, LeafEvidence, Seen
+from gradcheck.result import Finding, Result, each_once
+
+MOST = 5
+"""Findings shown for one point."""
+MOST_LEAVES = 3
+"""Leaves whose wrong entry is named, where directions found them."""
+NOTHING_MORE: Mapping[str, Any] = {}
+BESIDE = "the point is at a kink: end to end it was checked beside it"
+
+
+@dataclass(frozen=True)
+class Second:
+    """What second derivatives showed. note: why they could not be checked."""
+
+    findings: tuple[Finding, ...] = ()
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Everything that was seen at a point.
+
+    replayable: whether there is a tape to run again. ends: directions through the leaves. beside:
+    the same at a point beside the kinks, when a leaf failed here and none there. entries, complex,
+    second: None when they were not asked for. evaluations: runs of the forward. notes,
+    closing_notes: sentences that qualify a pass, the latter last.
+    """
+
+    point: Point
+    local: LocalProof
+    replayable: bool
+    ends: Seen
+    beside: Seen | None = None
+    entries: Entries | None = None
+    complex: ComplexSteps | None = None
+    second: Second | None = None
+    evaluations: int
+    notes: tuple[str, ...] = ()
+    closing_notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Examination:
+    """The verdict on one point. point: None where there was nothing to compare."""
+
+    findings: list[Finding] = field(default_factory=list)
+    certificate: Certificate = field(default_factory=Certificate)
+    notes: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    point: Point | None = None
+
+    def result(self, more: Mapping[str, Any] = NOTHING_MORE) -> Result:
+        """As the result of a check. more: measurements besides those of the certificate."""
+        return Result(
+            findings=tuple(self.findings),
+            measurements={**self.certificate.measurements(), **more},
+            notes=tuple(self.notes),
+            figures=self.figures,
+        )
+
+
+def conclude(evidence: Evidence) -> Examination:
+    """The verdict on a point that could be checked."""
+    point, local = evidence.point, evidence.local
+    done = Examination(
+        certificate=copy.deepcopy(local.certificate),
+        notes=each_once(evidence.notes),
+        figures=dict(local.figures),
+        point=point,
+    )
+    certificate = done.certificate
+    ends = evidence.ends
+    if evidence.beside is not None:
+        done.notes.append(BESIDE)
+        ends = evidence.beside
+    certificate.add_ends(ends, sum(point.values[n].size for n in point.trainable))
+    certificate.evaluations += evidence.evaluations
+    if local.faults:
+        done.findings = [blame.also(f.finding, f.more) for f in local.faults]
+        done.findings[0] = blame.with_consequences(
+            done.findings[0], list(ends.wrong), len(point.trainable)
+        )
+    else:
+        faults, names = _wrong_leaves(evidence, ends, done)
+        leaves = blame.end_to_end(faults, names, certificate.leaves, local=evidence.replayable)
+        done.findings = [*point.findings, *leaves]
+    if evidence.second is not None and not done.findings:
+        done.findings += evidence.second.findings
+        done.notes += [evidence.second.note] if evidence.second.note else []
+    done.findings = done.findings[:MOST]
+    done.notes += [*_precision_note(evidence, ends), *evidence.closing_notes]
+    return done
+
+
+def _wrong_leaves(
+    evidence: Evidence, ends: Seen, done: Examination
+) -> tuple[list[LeafEvidence], list[str]]:
+    """Wrong leaves with their worst entry, and the names of all wrong ones: those that directions
+    found first. Notes and figures go into `done`."""
+    faults, names = list(ends.faults[:MOST_LEAVES]), list(ends.wrong)
+    if faults and faults[0].fault.drawn:
+        done.figures["heatmap"] = {faults[0].fault.name: faults[0].fault.drawn}
+    by_entry: list[LeafEvidence] = []
+    if evidence.entries is not None:
+        done.certificate.exhaustive = True
+        by_entry += evidence.entries.faults
+        if evidence.entries.heatmap:
+            done.figures["heatmap"] = dict(evidence.entries.heatmap)
+    if evidence.complex is not None:
+        by_entry += evidence.complex.faults
+        if evidence.complex.stopped is not None:
+            done.notes.append(evidence.complex.stopped)
+        else:
+            done.certificate.exhaustive = evidence.complex.every
+            done.certificate.complex_error = evidence.complex.worst
+    for leaf in sorted(by_entry, key=lambda f: f.place):
+        if leaf.fault.name not in [f.fault.name for f in faults]:
+            faults.append(leaf)
+            names.append(leaf.fault.name)
+    return faults, list(dict.fromkeys(names))
+
+
+def _precision_note(evidence: Evidence, ends: Seen) -> Sequence[str]:
+    precision = evidence.point.precision
+    if precision.double:
+        return []
+    middle = statistics.median(ends.limits) if ends.limits else 0.0
+    limit = max(middle, precision.relative)
+    return [
+        f"this framework computes in float32: relative errors below about {limit:.0e} cannot be "
+        "seen"
+    ]

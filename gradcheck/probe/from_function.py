@@ -1,0 +1,43 @@
+"""A subject from a function of tensors and the arrays to call it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradcheck.frameworks.protocol import Array, Framework, Leaf, Output
+from gradcheck.probe.subject import Subject
+
+
+class FunctionSubject(Subject):
+    """fn: called with one tensor for each array, in order. arrays: the inputs by name; floating
+    ones are differentiated, ints and bools are passed as they are."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Output],
+        framework: Framework,
+        *,
+        arrays: Mapping[str, Array],
+        dtype: str = "float64",
+        seed: int = 0,
+        name: str = "function",
+    ) -> None:
+        super().__init__(framework, name=name, dtype=dtype, seed=seed)
+        self._fn = fn
+        self._arrays = dict(arrays)
+        self._use_operands(arrays)
+
+    def _call(self, operands: Mapping[str, Leaf]) -> Output:
+        return self._fn(*operands.values())
+
+    def fresh(self, **changes: Any) -> FunctionSubject:
+        given = {
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "arrays": self._arrays,
+            "name": self.name,
+            **changes,
+        }
+        given.pop("batch_size", None)  # the arrays are the only batch that there is
+        return FunctionSubject(self._fn, self.framework, **given)

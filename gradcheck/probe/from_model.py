@@ -1,0 +1,71 @@
+"""A subject from a model object with one batch: no case, no registry."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from gradcheck.frameworks.protocol import Array, Framework, Leaf, Output
+from gradcheck.probe.subject import Loss, OptimizerSpec, Step, Subject, SubjectError, default_step
+
+
+class ModelSubject(Subject):
+    """Probes a copy of the model; the caller's own is not touched.
+
+    batch: the inputs and then the target, as `step` takes them. loss: called with the output and
+    the target. step: step(model, batch, loss) -> the result that is differentiated. optimizer:
+    makes one from the parameters; without it the subject cannot be trained. training: the mode to
+    put the model in; None leaves it in its own.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        framework: Framework,
+        *,
+        batch: Sequence[Array],
+        loss: Loss | None = None,
+        step: Step = default_step,
+        optimizer: OptimizerSpec | None = None,
+        dtype: str = "float64",
+        seed: int = 0,
+        training: bool | None = None,
+        name: str = "model",
+    ) -> None:
+        mode = bool(getattr(model, "training", True)) if training is None else training
+        super().__init__(framework, name=name, dtype=dtype, seed=seed, training=mode)
+        self._original = model
+        self._arrays = tuple(batch)
+        self._loss = loss
+        self._step = step
+        self._optimizer_spec = optimizer
+        self._mode = training
+        self._use_model(copy.deepcopy(model))
+        if training is not None:
+            framework.train_mode(self.model, training)
+        self.batch = self.to_leaves(self._arrays)
+
+    def loss(self, output: Output, target: Leaf) -> Output:
+        __tracebackhide__ = True  # the line that a graph shows for the loss is the step's
+        if self._loss is None:
+            raise self._lacks("loss")
+        return self._loss(output, target)
+
+    def _lacks(self, what: str) -> SubjectError:
+        return SubjectError(f"{self.name} has no {what}; make the ModelSubject with one")
+
+    def fresh(self, **changes: Any) -> ModelSubject:
+        given = {
+            "batch": self._arrays,
+            "loss": self._loss,
+            "step": self._step,
+            "optimizer": self._optimizer_spec,
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "training": self._mode,
+            "name": self.name,
+            **changes,
+        }
+        given.pop("batch_size", None)  # there is only the one batch
+        return ModelSubject(self._original, self.framework, **given)
