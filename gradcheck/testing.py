@@ -3,7 +3,7 @@
     pytest_plugins = ["gradcheck.testing"]          # in conftest.py
 
     def test_my_op(gradcheck_kit):
-        gradcheck_kit.register(my_plugin)           # a module, or any object with hooks
+        gradcheck_kit.register(my_plugin)           # a module or an object with the hook
         results = gradcheck_kit.run_case('''
             op: my_op
             inputs: {x: [2, 3]}
@@ -40,14 +40,14 @@ class Kit:
         self._registry: Registry | None = None
 
     def register(self, plugin: Any, name: str | None = None) -> None:
-        """Add a plugin: a module, or any object whose functions are hooks."""
+        """Add a plugin: a module, or any object with the hook `gradcheck_register`."""
         own = name or getattr(plugin, "__name__", None) or type(plugin).__name__
         self._objects.append((own.rpartition(".")[2], plugin))
         self._registry = None
 
     @property
     def registry(self) -> Registry:
-        """What the plugins contributed; built anew after `register`."""
+        """What the plugins registered; built again after `register`."""
         if self._registry is None:
             from gradcheck.names import load as plugins
 

@@ -9,7 +9,7 @@ from gradcheck.engine import check, run_check
 from gradcheck.names.registry import Entry, Registry
 from gradcheck.yamlcases.case import Case, InputSpec
 from tests.support.numerics import registry
-from tinytorch.operation import Op
+from tinytorch import Op
 
 
 def cube(x):  # without a type: a parameter that has one is not an array

@@ -1,4 +1,4 @@
-"""Names to things, each with where it came from. One registry is made a run and passed along."""
+"""The things that plugins registered, by name. Each run makes one registry and passes it along."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FRAMEWORK_METHODS = (
     "zero_grad",
     "call",
 )
-"""What every adapter has (`gradcheck.frameworks.protocol.Framework`, without importing numpy)."""
+"""The methods of `gradcheck.Framework`, listed here so that numpy need not be imported."""
 
 SHOWN_FAILURES = 2
 SHOWN_NAMES = 12
@@ -63,7 +63,7 @@ class Entry:
 
 @dataclass
 class PluginInfo:
-    """What is known of one plugin, for listings.
+    """What listings say about one plugin.
 
     door: 'builtin', 'entry point', 'folder' or 'conftest'. source: file, as shown to people.
     version: of the distribution that brought it. api: the number it asks for.
@@ -78,7 +78,7 @@ class PluginInfo:
 
 
 class UnknownName(LookupError):
-    """No such name; the message says which there are and what was probably meant."""
+    """There is no such name. The message lists the known names or suggests one."""
 
 
 class Registry:
@@ -93,7 +93,7 @@ class Registry:
         """The plugins that were found, in the order of loading."""
 
     def add(self, entry: Entry) -> None:
-        """Raises ValueError when the name is malformed or already taken."""
+        """Enter a thing. Raises ValueError if its name is malformed or already taken."""
         if not NAME.fullmatch(entry.name):
             raise ValueError(
                 f"{entry.kind} name {entry.name!r} can only have letters, digits, '_', '.' and "
@@ -109,7 +109,7 @@ class Registry:
         self._entries[key] = entry
 
     def fail(self, plugin: str, where: str, message: str) -> None:
-        """Note that `plugin` went wrong at `where` ('file:line'); only what it brings is lost."""
+        """Note what is wrong with `plugin` at `where` ('file:line'). Nothing else is lost."""
         sentence = f"plugin {plugin} ({where}): {message}"
         self.failures.append(sentence)
         if plugin in self.plugins:
@@ -138,7 +138,7 @@ class Registry:
         of = f" of framework {framework}" if framework and kind not in SHARED else ""
         known = ", ".join(names[:SHOWN_NAMES]) + (" ..." if len(names) > SHOWN_NAMES else "")
         hint = did_you_mean(name, names, f"there are: {known}" if names else "none is registered")
-        # The plugin that is called like the missing framework or thing says most.
+        # A plugin that has the name of the missing framework or thing is the likeliest cause.
         told = sorted(
             self.failures,
             key=lambda f: not f.startswith((f"plugin {framework} ", f"plugin {name} ")),
@@ -164,8 +164,7 @@ class Registry:
             if missing:
                 raise UnknownName(
                     f"framework {name!r} of plugin {entry.plugin} ({entry.where}) has no method "
-                    f"{', '.join(missing)}; gradcheck.frameworks.protocol.Framework says what each "
-                    "must do"
+                    f"{', '.join(missing)}; gradcheck.Framework says what each must do"
                 )
             self._framework_instances[name] = made
         return self._framework_instances[name]

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def problem_with(kind: str, name: Any, value: Any, extra: Mapping[str, Any]) -> str | None:
-    """A clause saying what is wrong with a contribution and what to do, or None."""
+    """A clause that says what is wrong with a thing and what to do; None if it is valid."""
     if not isinstance(name, str):
         return f"the name must be text, got {_type(name)}; call register.{kind}('name', ...)"
     return _LOOK[kind](name, value, extra)
