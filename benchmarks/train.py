@@ -41,7 +41,7 @@ ROUNDS = 5
 
 def weights(spec: dict[str, Any]) -> dict[str, Any]:
     """Name -> float32 array: the same for both."""
-    from gradcheck_plugins.transformer.gpt import GPT
+    from gradcheck.plugins.transformer.gpt import GPT
 
     import tinytorch
 
@@ -61,8 +61,8 @@ def batches(spec: dict[str, Any], count: int) -> Any:
 
 def tinytorch_contestant(spec: dict[str, Any], count: int) -> dict[str, Any]:
     """Losses and seconds of `count` steps."""
-    from gradcheck_plugins.transformer import threads
-    from gradcheck_plugins.transformer.gpt import GPT
+    from gradcheck.plugins.transformer import threads
+    from gradcheck.plugins.transformer.gpt import GPT
 
     import tinytorch
     from gradcheck.memory import keep_freed_memory
@@ -92,7 +92,7 @@ def tinytorch_contestant(spec: dict[str, Any], count: int) -> dict[str, Any]:
 def torch_contestant(spec: dict[str, Any], count: int) -> dict[str, Any]:
     """The same in PyTorch eager with two threads."""
     import torch
-    from gradcheck_plugins.transformer.in_torch import GPT
+    from gradcheck.plugins.transformer.in_torch import GPT
 
     torch.set_num_threads(2)
     model = GPT(**spec["args"], **spec["options"])

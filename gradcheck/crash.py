@@ -9,6 +9,7 @@ from types import FrameType
 
 import numpy as np
 
+from gradcheck.names import bundled
 from gradcheck.phrases import one_line
 from gradcheck.result import Finding
 from gradcheck.source.line import Line
@@ -20,9 +21,6 @@ _NOBODYS = (
     os.path.dirname(os.path.abspath(os.__file__)) + os.sep,
 )
 """Frames that say nothing about whose fault it is: gradcheck's own, numpy's and Python's below."""
-
-_BUNDLED = os.path.join(os.path.dirname(_HERE), "tinytorch") + os.sep
-"""The bundled framework: what it refuses was asked of it by a line further up."""
 
 _OUR_LINE = re.compile(rf" at {re.escape(_HERE + os.sep)}\S+:\d+")
 """In the message of an op that gradcheck itself called."""
@@ -40,7 +38,10 @@ def crash(
     name, is_op: the op or model that was being probed. declared: 'file:line' of its case.
     """
     outside = _frames(error)
-    deliberate = type(error).__module__.split(".")[0] in ("gradcheck", "tinytorch")
+    package = type(error).__module__.partition(".")[0]
+    deliberate = package == "gradcheck" or (
+        package == bundled.NAME and bundled.folder() is not None
+    )
     if not outside and not deliberate:
         return None
     message = one_line(error) or type(error).__name__
@@ -86,7 +87,9 @@ def where_now(frame: FrameType) -> str | None:
 
 
 def _bundled(file: str) -> bool:
-    return os.path.abspath(file).startswith(_BUNDLED)
+    """A file of the bundled framework: what it refuses was asked of it by a line further up."""
+    folder = bundled.folder()
+    return folder is not None and os.path.abspath(file).startswith(f"{folder}{os.sep}")
 
 
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:

@@ -1,4 +1,5 @@
 """First-party plugins of gradcheck, each exactly what an outside author could have written.
 
-Installed as the package `gradcheck_plugins`; the entry points of group `gradcheck` name them.
+Installed as the package `gradcheck.plugins`; entry points of the groups `gradcheck` and
+`gradcheck.tinytorch` name them.
 """

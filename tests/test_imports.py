@@ -1,6 +1,7 @@
 """Arrows run one way: who may import whom, read from the source itself."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,51 +11,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CRASH = ROOT / "gradcheck" / "crash.py"
 
-STAGES = (
-    # A module imports at import time only from its own stage and from those after it.
-    ("gradcheck.plugin", "gradcheck.in_pytest"),
-    ("gradcheck.commands", "gradcheck.__main__", "gradcheck.testing"),
-    ("gradcheck.api", "gradcheck.planted", "gradcheck.training"),
-    (
-        "gradcheck.yamlcases.load",
-        "gradcheck.yamlcases.build",
-        "gradcheck.yamlcases.export",
-        "gradcheck.yamlcases.names",
-        "gradcheck.yamlcases.parametrize",
-    ),
-    (
-        "gradcheck.names.load",
-        "gradcheck.names.hook",
-        "gradcheck.names.builtin",
-    ),
-    ("gradcheck.engine",),
-    ("gradcheck.probe.from_case",),
-    ("gradcheck.checks",),
-    ("gradcheck.numerics",),
-    ("gradcheck.probe",),
-    ("gradcheck.probe.batches", "gradcheck.crash"),
-    ("gradcheck.frameworks",),
-    ("gradcheck.report",),
-    (
-        "gradcheck.names.builtin_tinytorch",
-        "gradcheck.names.register",
-        "gradcheck.names.validate",
-        "gradcheck.yamlcases.implicit",
-    ),
-    ("gradcheck.yamlcases", "gradcheck.names.registry"),
-    (
-        "gradcheck.frameworks.protocol",
-        "gradcheck.result",
-        "gradcheck.memory",
-        "gradcheck.source.text",
-    ),
-    (
-        "gradcheck.options",
-        "gradcheck.phrases",
-        "gradcheck.source",
-        "gradcheck.names.checkout",
-    ),
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+
+STAGES = tuple(
+    tuple(re.findall(r"`([\w.]+)`", row))
+    for row in re.findall(r"^\| \d+ \| (.+?) \|", ARCHITECTURE, re.MULTILINE)
 )
+"""The rows of the table of ARCHITECTURE.md.
+
+A module imports at import time only from its own row and from the rows below it.
+"""
 
 
 def modules(package: str) -> list[tuple[str, Path]]:
@@ -109,6 +75,23 @@ def stage_of(name: str) -> int | None:
     return max(fitting)[1] if fitting else None
 
 
+def test_the_table_of_the_architecture_names_what_there_is():
+    known = {name for name, _ in modules("gradcheck")}
+    members = [member for row in STAGES for member in row]
+    assert len(STAGES) > 10
+    assert len(members) == len(set(members))
+    assert set(members) <= known, set(members) - known
+
+
+def test_the_paths_that_the_architecture_shows_are_there():
+    shown = set(re.findall(r"`([\w./]+(?:/|\.py|\.yaml))`", ARCHITECTURE))
+    missing = {
+        p for p in shown if not any((top / p).exists() for top in (ROOT, ROOT / "gradcheck"))
+    }
+    assert len(shown) > 20
+    assert not missing
+
+
 def test_tinytorch_never_imports_gradcheck():
     for name, path in modules("tinytorch"):
         wrong = [i for i in imported(path, name) if belongs(i, "gradcheck")]
@@ -129,7 +112,7 @@ def test_a_stage_imports_only_what_comes_after_it(name, path):
     own = stage_of(name)
     if path.name == "__init__.py":  # its names are looked up when they are asked for
         return
-    assert own is not None, f"{name} has no stage; put it into STAGES"
+    assert own is not None, f"{name} has no row; put it into the table of ARCHITECTURE.md"
     for other in imported(path, name, lazily=False):
         stage = stage_of(other)
         assert stage is None or stage >= own, f"{name} imports {other}, which comes before it"

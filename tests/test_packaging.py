@@ -1,6 +1,7 @@
 """What is installed: every package, and the data that must come with them."""
 
 import importlib.metadata
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,74 +13,119 @@ OWN_USE = {"broken"}
 """Plugins that serve only the cases of this project and are not installed."""
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = {"gradcheck": "gradcheck", "plugins": "gradcheck.plugins", "tinytorch": "tinytorch"}
+"""Folder -> the package that it is installed as."""
+
+GROUPS = ("gradcheck", "gradcheck.tinytorch")
 
 tomllib = pytest.importorskip("tomllib", reason="Python 3.10 cannot read pyproject.toml")
 
 
+def read(path: str) -> dict:
+    return tomllib.loads((ROOT / path).read_text("utf-8"))
+
+
 @pytest.fixture(scope="module")
 def pyproject():
-    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    return read("pyproject.toml")
 
 
-def packages_on_disk() -> set[str]:
-    found = set()
-    for top, name in (("gradcheck", "gradcheck"), ("tinytorch", "tinytorch")):
-        for init in (ROOT / top).rglob("__init__.py"):
-            found.add(".".join([name, *init.parent.relative_to(ROOT / top).parts]))
-    for init in (ROOT / "plugins").rglob("__init__.py"):
-        found.add(".".join(["gradcheck_plugins", *init.parent.relative_to(ROOT / "plugins").parts]))
-    return {p for p in found if p.partition(".")[2].partition(".")[0] not in OWN_USE}
+def packages_on_disk(folder: str) -> set[str]:
+    top = ROOT / folder
+    return {
+        ".".join([PACKAGES[folder], *init.parent.relative_to(top).parts])
+        for init in top.rglob("__init__.py")
+        if folder != "plugins" or not OWN_USE & set(init.relative_to(top).parts)
+    }
+
+
+def entry_points_of(pyproject) -> dict[str, str]:
+    return {n: m for g in GROUPS for n, m in pyproject["project"]["entry-points"][g].items()}
 
 
 def test_every_package_is_listed(pyproject):
-    assert set(pyproject["tool"]["setuptools"]["packages"]) == packages_on_disk()
+    listed = pyproject["tool"]["setuptools"]["packages"]
+    assert set(listed) == packages_on_disk("gradcheck") | packages_on_disk("plugins")
+    own = read("tinytorch/pyproject.toml")["tool"]["setuptools"]["packages"]
+    assert set(own) == packages_on_disk("tinytorch")
+
+
+def test_both_distributions_have_one_version_and_one_python(pyproject):
+    own = read("tinytorch/pyproject.toml")["project"]
+    for key in ("version", "requires-python", "license"):
+        assert own[key] == pyproject["project"][key]
+    assert pyproject["project"]["optional-dependencies"]["tinytorch"] == [own["name"]]
+    assert not [d for d in pyproject["project"]["dependencies"] if "tinytorch" in d]
+
+
+def test_the_marker_of_the_bundled_framework_is_the_name_of_its_distribution():
+    from gradcheck.names import bundled
+
+    name = read("tinytorch/pyproject.toml")["project"]["name"]
+    assert f'__distribution__ = "{name}"' == bundled.MARKER
+    assert bundled.folder() == ROOT / "tinytorch"
+    assert bundled.why_not() is None
 
 
 def test_every_first_party_plugin_has_an_entry_point(pyproject):
-    points = pyproject["project"]["entry-points"]["gradcheck"]
+    points = entry_points_of(pyproject)
     files = {p.stem for p in (ROOT / "plugins").glob("[!_]*.py")}
     folders = {p.parent.name for p in (ROOT / "plugins").glob("[!_]*/__init__.py")}
     assert set(points) == (files | folders) - OWN_USE
-    assert all(module == f"gradcheck_plugins.{name}" for name, module in points.items())
+    assert all(module == f"gradcheck.plugins.{name}" for name, module in points.items())
 
 
 def test_the_installed_entry_points_are_those_of_the_project(pyproject):
-    installed = {p.name: p.value for p in importlib.metadata.entry_points(group="gradcheck")}
-    ours = pyproject["project"]["entry-points"]["gradcheck"]
-    missing = set(ours.items()) - set(installed.items())
-    assert not missing, "install the project again: python -m pip install -e ."
+    installed = {p.name: p.value for g in GROUPS for p in importlib.metadata.entry_points(group=g)}
+    missing = set(entry_points_of(pyproject).items()) - set(installed.items())
+    assert not missing, "install the project again: python -m pip install -e ./tinytorch -e ."
 
 
-def test_a_wheel_holds_packages_templates_and_data(pyproject, tmp_path):
+def build_wheel(source: Path, copy: Path) -> set[str]:
+    """The names in the wheel of a copy of `source`: nothing is left behind in the checkout."""
+    shutil.copytree(
+        source,
+        copy,
+        ignore=shutil.ignore_patterns("__pycache__", ".*", "*.egg-info", "build", "dist"),
+    )
+    # -I: the folder tinytorch has a random.py, which must not hide that of Python.
+    build = "import setuptools.build_meta as b; print(b.build_wheel('dist'))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", build], cwd=copy, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (copy / "dist").glob("*.whl")
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+@pytest.fixture
+def can_build():
     setuptools = pytest.importorskip("setuptools")
     if int(setuptools.__version__.partition(".")[0]) < 77:
         pytest.skip("building needs setuptools 77")
-    import shutil
 
-    for name in ("gradcheck", "tinytorch", "plugins"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "LICENSE", "README.md"):
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, tmp_path)
-    build = "import setuptools.build_meta as b; print(b.build_wheel('dist'))"
-    done = subprocess.run(
-        [sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
+
+def test_a_wheel_holds_packages_templates_and_data(can_build, pyproject, tmp_path):
+    names = build_wheel(ROOT, tmp_path / "copy")
     for package in pyproject["tool"]["setuptools"]["packages"]:
         assert f"{package.replace('.', '/')}/__init__.py" in names
     for data in (
         "gradcheck/py.typed",
         "gradcheck/case.schema.json",
         "gradcheck/commands/templates/op.py.txt",
-        "gradcheck_plugins/swish.py",
-        "gradcheck_plugins/basics/digits.npz",
-        "gradcheck_plugins/basics/iris.npz",
-        "gradcheck_plugins/basics/SOURCES.md",
+        "gradcheck/plugins/swish.py",
+        "gradcheck/plugins/basics/digits.npz",
+        "gradcheck/plugins/basics/iris.npz",
+        "gradcheck/plugins/basics/SOURCES.md",
     ):
         assert data in names
-    assert not [
-        n for n in names if n.startswith(("plugins/", "tests/", "gradcheck_plugins/broken"))
-    ]
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {"gradcheck", "pytest_gradcheck-0.1.0.dist-info"}
+    assert not [n for n in names if n.startswith("gradcheck/plugins/broken")]
+
+
+def test_the_wheel_of_the_framework_holds_it_alone(can_build, tmp_path):
+    names = build_wheel(ROOT / "tinytorch", tmp_path / "copy")
+    assert {"tinytorch/__init__.py", "tinytorch/ops/shape.py", "tinytorch/py.typed"} <= names
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {"tinytorch", "gradcheck_tinytorch-0.1.0.dist-info"}

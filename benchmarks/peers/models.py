@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from gradcheck_plugins.basics.chars import ALPHABET, CharSequences
+from gradcheck.plugins.basics.chars import ALPHABET, CharSequences
 
 from .verdict import Subject
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from gradcheck_plugins._faults import wrong_ops
+from gradcheck.plugins._faults import wrong_ops
 
 from .verdict import WRONG_OPS, Subject
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradcheck_plugins._faults import wrong_ops
+from gradcheck.plugins._faults import wrong_ops
 
 CAUGHT = "caught"
 WARNED = "warned"

@@ -1,6 +1,6 @@
 """Plant known faults one by one and report which check caught which.
 
-The faults are those of the shipped catalogue (`gradcheck_plugins._faults`) and those that plugins
+The faults are those of the shipped catalogue (`gradcheck.plugins._faults`) and those that plugins
 register. The exit status is 1 when a check misses one or fails without it.
 """
 
@@ -20,7 +20,7 @@ from gradcheck.commands.common import add_plugin_folder, registry_of
 if TYPE_CHECKING:
     from gradcheck.planted import FaultReport
 
-CATALOGUE = "gradcheck_plugins._faults"
+CATALOGUE = "gradcheck.plugins._faults"
 """A plugin that only this command loads: no ordinary run needs wrong ops and models."""
 
 

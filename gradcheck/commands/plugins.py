@@ -49,7 +49,12 @@ def describe(registry: Registry) -> dict[str, Any]:
                 "failures": info.failures,
             }
         )
-    return {"api": API_VERSION, "plugins": found, "failures": registry.failures}
+    return {
+        "api": API_VERSION,
+        "plugins": found,
+        "absent": registry.absent,
+        "failures": registry.failures,
+    }
 
 
 def as_text(listing: dict[str, Any]) -> str:
@@ -65,6 +70,7 @@ def as_text(listing: dict[str, Any]) -> str:
             by_kind.setdefault(entry["kind"], []).append(entry["name"])
         for kind, names in by_kind.items():
             lines += _wrapped(f"{kind}:", names)
+    lines += [f"{name}: {reason}" for name, reason in listing["absent"].items()]
     if listing["failures"]:
         lines += ["", "What failed:", *(f"  {f}" for f in listing["failures"])]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """The bundled framework, contributed through the same hooks that any plugin uses.
 
-Importing this module fails where `tinytorch` cannot be imported or is somebody else's package of
-that name; `gradcheck.names.load` then notes one sentence and cases of other frameworks run.
+`gradcheck.names.load` imports this module only where `import tinytorch` gives the bundled framework
+(`gradcheck.names.bundled`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from gradcheck import Register, hookimpl
-
-# From the package, not from its modules: a package of that name that is not ours has no such names.
 from tinytorch import OPS, Tensor
 
 gradcheck_api = 1

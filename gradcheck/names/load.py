@@ -1,10 +1,11 @@
 """Loading plugins and asking them, one by one, for what they contribute.
 
-Plugins come through three doors, always in this order: the built-in ones; the entry points of group
-`gradcheck`, by name; the files of plugin folders, by name. (Conftest files register through
-pytest's own hook, with a `Register` of their own.) A file is loaded once, whichever door it comes
-through. What goes wrong becomes one sentence with file and line in `registry.failures`, and only
-the cases that need what is missing fail.
+Plugins come through three doors, always in this order: the built-in ones; the entry points, by
+name, of group `gradcheck` and, where the bundled framework is in use, of `gradcheck.tinytorch`; the
+files of plugin folders, by name. (Conftest files register through pytest's own hook, with a
+`Register` of their own.) A file is loaded once, whichever door it comes through. What goes wrong
+becomes one sentence with file and line in `registry.failures`, and only the cases that need what is
+missing fail.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from gradcheck import API_VERSION
-from gradcheck.names.checkout import use_checkouts
+from gradcheck.names import bundled
 from gradcheck.names.hook import FAILURES, api_problem, ask
 from gradcheck.names.registry import PluginInfo, Registry
 from gradcheck.phrases import one_line
@@ -26,6 +27,9 @@ from gradcheck.source.line import short_path
 from gradcheck.source.where import UNKNOWN, where_of, where_raised
 
 ENTRY_POINT_GROUP = "gradcheck"
+TINYTORCH_GROUP = "gradcheck.tinytorch"
+"""Entry points of plugins that need the bundled framework: not loaded where it is absent."""
+
 FOLDER_PACKAGE = "gradcheck_folder_plugins"
 
 
@@ -49,8 +53,9 @@ def load(
     loader = _Loader()
     loader.builtin()
     if entry_points:
-        points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-        use_checkouts(folders, points)
+        points = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+        if bundled.NAME not in loader.registry.absent:
+            points += importlib.metadata.entry_points(group=TINYTORCH_GROUP)
         for point in sorted(points, key=lambda p: p.name):
             loader.entry_point(point)
     for folder in folders:
@@ -78,12 +83,17 @@ class _Loader:
 
         version = importlib.metadata.version("pytest-gradcheck")
         self.add("builtin", builtin, "builtin", version)
+        reason = bundled.why_not()
+        if reason is not None:
+            self.registry.absent[bundled.NAME] = reason
+            return
         try:
             from gradcheck.names import builtin_tinytorch
         except Exception as error:
-            self.registry.fail("tinytorch", _tinytorch_place(), _tinytorch_problem(error))
+            place = where_raised(error, _file_of(bundled.NAME))
+            self.registry.fail(bundled.NAME, place, _import_problem(error))
         else:
-            self.add("tinytorch", builtin_tinytorch, "builtin", version)
+            self.add(bundled.NAME, builtin_tinytorch, "builtin", version)
 
     def entry_point(self, point: importlib.metadata.EntryPoint) -> None:
         name, version = point.name, point.dist.version if point.dist else None
@@ -100,7 +110,7 @@ class _Loader:
 
     def file(self, path: Path) -> None:
         name, real = plugin_name(path), path.resolve()
-        if real in self.seen or self._is_copy(name, real):
+        if real in self.seen:
             return
         try:
             module = import_file(path)
@@ -109,13 +119,6 @@ class _Loader:
             self.registry.fail(name, where_raised(error, path), _import_problem(error))
             return
         self.add(name, module, "folder")
-
-    def _is_copy(self, name: str, real: Path) -> bool:
-        """Whether an installed plugin of this name has the same text: the checkout of a wheel."""
-        return any(
-            known == name and file.read_bytes() == real.read_bytes()
-            for file, known in self.seen.items()
-        )
 
     def note(self, name: str, door: str, source: str, version: str | None = None) -> PluginInfo:
         return self.registry.plugins.setdefault(name, PluginInfo(name, door, source, version))
@@ -160,23 +163,6 @@ def _import_problem(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"could not be imported: {cause}; install {error.name.partition('.')[0]}"
     return f"could not be imported: {cause}; fix this line and run again"
-
-
-def _tinytorch_place() -> str:
-    return short_path(_file_of("tinytorch") or "not installed")
-
-
-def _tinytorch_problem(error: BaseException) -> str:
-    if getattr(error, "name", None) == "tinytorch" and isinstance(error, ModuleNotFoundError):
-        return (
-            "the bundled framework is not there: no package tinytorch can be imported; "
-            "reinstall pytest-gradcheck to run its cases, cases of other frameworks run"
-        )
-    return (
-        "`import tinytorch` does not give gradcheck's bundled framework "
-        f"({type(error).__name__}: {one_line(error)}); uninstall or rename that "
-        "package to run its cases, cases of other frameworks run"
-    )
 
 
 def plugin_name(path: Path) -> str:

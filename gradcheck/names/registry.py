@@ -91,6 +91,8 @@ class Registry:
         """Sentences about plugins that could not be loaded, shown where a name is missing."""
         self.plugins: dict[str, PluginInfo] = {}
         """The plugins that were found, in the order of loading."""
+        self.absent: dict[str, str] = {}
+        """Optional frameworks that are not there, each with the reason: that is no failure."""
 
     def add(self, entry: Entry) -> None:
         """Enter a thing. Raises ValueError if its name is malformed or already taken."""
@@ -144,7 +146,9 @@ class Registry:
             key=lambda f: not f.startswith((f"plugin {framework} ", f"plugin {name} ")),
         )
         shown = [f"; {f}" for f in told[:SHOWN_FAILURES]]
-        more = len(told) - len(shown)
+        if framework in self.absent and framework not in self.names("framework"):
+            shown.insert(0, f"; {self.absent[framework]}")
+        more = len(told) - SHOWN_FAILURES
         if more > 0:
             shown.append(f"; {more} more: python -m gradcheck plugins")
         return f"no {kind}{of} is called {name!r}; {hint}{''.join(shown)}"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gradcheck_plugins.basics.chars import CharSequences
-from gradcheck_plugins.basics.data import Digits as AllDigits
+from gradcheck.plugins.basics.chars import CharSequences
+from gradcheck.plugins.basics.data import Digits as AllDigits
 from numpy.typing import NDArray
 
 from gradcheck import Batch, collate

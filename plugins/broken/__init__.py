@@ -26,7 +26,7 @@ OPS = (
 
 @hookimpl
 def gradcheck_register(register: Register) -> None:
-    from gradcheck_plugins._faults import wrong_ops
+    from gradcheck.plugins._faults import wrong_ops
 
     from tinytorch import Op
 

@@ -3,7 +3,7 @@
     data: {name: shakespeare, context: 64, batch: 12}
     data: {name: stories, context: 64, tokenizer: bpe, vocab_size: 512}
 
-`python -m gradcheck_plugins.text` lists the files that are known and fetches them.
+`python -m gradcheck.plugins.text` lists the files that are known and fetches them.
 """
 
 from gradcheck import Register, hookimpl

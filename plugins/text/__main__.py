@@ -1,4 +1,4 @@
-"""`python -m gradcheck_plugins.text`: list the known text files, or fetch one into the cache."""
+"""`python -m gradcheck.plugins.text`: list the known text files, or fetch one into the cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .locate import from_cache, from_directory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m gradcheck_plugins.text", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m gradcheck.plugins.text", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the known files and where they were found")
     one = commands.add_parser("fetch", help="fetch a file into the cache, verified")

@@ -91,7 +91,7 @@ def from_cache(file: KnownFile) -> Located | None:
     if not is_genuine(path, file):
         raise DataError(
             f"cached file is damaged: {path}: {difference(path, file)}; delete it and fetch it "
-            f"again: python -m gradcheck_plugins.text fetch {file.name}"
+            f"again: python -m gradcheck.plugins.text fetch {file.name}"
         )
     return Located(path, f"{file.name}, from the cache {path}", True)
 
@@ -119,5 +119,5 @@ def how_to_get(file: KnownFile) -> str:
     """One sentence on the ways to have `file`."""
     return (
         f"put {file.local_names[0]} into the directory that {DATA_VARIABLE} names, or fetch it: "
-        f"python -m gradcheck_plugins.text fetch {file.name}"
+        f"python -m gradcheck.plugins.text fetch {file.name}"
     )

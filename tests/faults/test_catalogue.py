@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from gradcheck_plugins import _faults
+from gradcheck.plugins import _faults
 
 from gradcheck.__main__ import main
 from gradcheck.names import load as plugins

@@ -7,7 +7,7 @@ a fault is what `pytest --gradcheck` itself shows.
 from pathlib import Path
 
 import pytest
-from gradcheck_plugins._faults.planting import spoilt
+from gradcheck.plugins._faults.planting import spoilt
 
 from gradcheck.engine import entry_of, run_check
 from gradcheck.names import load as plugins

@@ -94,39 +94,6 @@ def test_a_file_is_loaded_once_whichever_door_it_comes_through(project, monkeypa
     assert registry.plugins["once"].door == "entry point"
 
 
-def test_the_checkout_of_an_installed_plugin_is_not_a_second_one(project, monkeypatch):
-    write(project / "installed" / "same.py")
-    write(project / "plugins" / "same.py")
-    entry_points(monkeypatch, same="same")
-    registry = plugins.load([Path("plugins")])
-    assert registry.failures == []
-    assert [m[2] for m in models(registry)] == ["installed/same.py:8"]
-
-
-def test_the_source_tree_of_an_installed_package_stands_in_for_it(project, monkeypatch):
-    for folder, name in (("installed/toolbox", "installed"), ("plugins", "changed")):
-        (project / folder).mkdir(exist_ok=True)
-        (project / folder / "__init__.py").write_text('"""A box of tools."""\n')
-        write(project / folder / "tool.py", name)
-    entry_points(monkeypatch, tool="toolbox.tool")
-    monkeypatch.delitem(sys.modules, "toolbox", raising=False)
-    registry = plugins.load([Path("plugins")])
-    assert registry.failures == []
-    assert models(registry) == [("changed", "tool", "plugins/tool.py:8")]
-    assert registry.plugins["tool"].door == "entry point"
-
-
-def test_a_folder_with_another_init_stands_in_for_nothing(project, monkeypatch):
-    for folder, text in (("installed/toolbox", '"""Tools."""\n'), ("plugins", '"""Mine."""\n')):
-        (project / folder).mkdir(exist_ok=True)
-        (project / folder / "__init__.py").write_text(text)
-    write(project / "installed" / "toolbox" / "tool.py", "installed")
-    entry_points(monkeypatch, tool="toolbox.tool")
-    monkeypatch.delitem(sys.modules, "toolbox", raising=False)
-    registry = plugins.load([Path("plugins")])
-    assert models(registry) == [("installed", "tool", "installed/toolbox/tool.py:8")]
-
-
 def test_another_plugin_of_the_same_name_is_refused(project, monkeypatch):
     write(project / "installed" / "same.py")
     write(project / "plugins" / "same.py", "different")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gradcheck_plugins._faults import wrong_ops
+from gradcheck.plugins._faults import wrong_ops
 
 from tests.support.numerics import check_op
 

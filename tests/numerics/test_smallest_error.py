@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck_plugins.transformer.gpt import GPT
+from gradcheck.plugins.transformer.gpt import GPT
 
 import tinytorch
 from gradcheck import check_gradients

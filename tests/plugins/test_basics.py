@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gradcheck_plugins import basics
-from gradcheck_plugins.basics import chars, data, models
+from gradcheck.plugins import basics
+from gradcheck.plugins.basics import chars, data, models
 
 import tinytorch
 

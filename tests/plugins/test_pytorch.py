@@ -276,7 +276,7 @@ def test_without_torch_the_case_says_so(monkeypatch, kit):
     from gradcheck.names.registry import UnknownName
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in [m for m in sys.modules if m.startswith("gradcheck_plugins.pytorch.")]:
+    for name in [m for m in sys.modules if m.startswith("gradcheck.plugins.pytorch.")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(UnknownName, match=r"framework 'pytorch' of plugin pytorch .* torch"):
         kit.registry.framework("pytorch")

@@ -12,7 +12,7 @@ from gradcheck import check_gradients
 from gradcheck.result import Result
 
 torch = pytest.importorskip("torch")
-pytorch = pytest.importorskip("gradcheck_plugins.pytorch.handwritten")
+pytorch = pytest.importorskip("gradcheck.plugins.pytorch.handwritten")
 
 Function = torch.autograd.Function
 

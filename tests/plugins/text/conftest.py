@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from gradcheck_plugins.text.locate import CACHE_VARIABLE, DATA_VARIABLE
+from gradcheck.plugins.text.locate import CACHE_VARIABLE, DATA_VARIABLE
 
 
 class Server:

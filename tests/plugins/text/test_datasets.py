@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gradcheck_plugins.text import datasets
-from gradcheck_plugins.text.bytepairs import BytePairTokenizer
-from gradcheck_plugins.text.characters import CharacterTokenizer
-from gradcheck_plugins.text.errors import DataError
-from gradcheck_plugins.text.files import SEPARATOR
-from gradcheck_plugins.text.grammar import generate
-from gradcheck_plugins.text.locate import DATA_VARIABLE
-from gradcheck_plugins.text.splitting import read_stories
+from gradcheck.plugins.text import datasets
+from gradcheck.plugins.text.bytepairs import BytePairTokenizer
+from gradcheck.plugins.text.characters import CharacterTokenizer
+from gradcheck.plugins.text.errors import DataError
+from gradcheck.plugins.text.files import SEPARATOR
+from gradcheck.plugins.text.grammar import generate
+from gradcheck.plugins.text.locate import DATA_VARIABLE
+from gradcheck.plugins.text.splitting import read_stories
 
 REAL = os.environ.get(DATA_VARIABLE)
 

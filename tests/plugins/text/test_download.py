@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from gradcheck_plugins.text import __main__ as command
-from gradcheck_plugins.text import download
-from gradcheck_plugins.text.errors import DataError
-from gradcheck_plugins.text.files import KNOWN, KnownFile
-from gradcheck_plugins.text.locate import cached_path, locate
+from gradcheck.plugins.text import __main__ as command
+from gradcheck.plugins.text import download
+from gradcheck.plugins.text.errors import DataError
+from gradcheck.plugins.text.files import KNOWN, KnownFile
+from gradcheck.plugins.text.locate import cached_path, locate
 
 from tests.plugins.text.conftest import Server
 

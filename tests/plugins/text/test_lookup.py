@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from gradcheck_plugins.text import datasets
-from gradcheck_plugins.text.errors import DataError
-from gradcheck_plugins.text.files import KNOWN, KnownFile
-from gradcheck_plugins.text.locate import DATA_VARIABLE, cache_folder, cached_path
+from gradcheck.plugins.text import datasets
+from gradcheck.plugins.text.errors import DataError
+from gradcheck.plugins.text.files import KNOWN, KnownFile
+from gradcheck.plugins.text.locate import DATA_VARIABLE, cache_folder, cached_path
 
 from tests.plugins.text.conftest import Server
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck_plugins.transformer.attention import attention
-from gradcheck_plugins.transformer.packed import packed_attention
-from gradcheck_plugins.transformer.rotary import rotary
+from gradcheck.plugins.transformer.attention import attention
+from gradcheck.plugins.transformer.packed import packed_attention
+from gradcheck.plugins.transformer.rotary import rotary
 
 from tinytorch import Tensor
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from gradcheck_plugins.transformer.faults import FAULTS, REFERENCE_CASE, scale_missing
-from gradcheck_plugins.transformer.faults import softmax_over_queries as over_queries
+from gradcheck.plugins.transformer.faults import FAULTS, REFERENCE_CASE, scale_missing
+from gradcheck.plugins.transformer.faults import softmax_over_queries as over_queries
 
 from gradcheck.names import load as plugins
 from gradcheck.planted import Planting

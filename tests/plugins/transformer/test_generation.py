@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck_plugins.transformer.generation import draw
-from gradcheck_plugins.transformer.gpt import GPT
+from gradcheck.plugins.transformer.generation import draw
+from gradcheck.plugins.transformer.gpt import GPT
 
 import tinytorch
 from tinytorch import Tensor

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck_plugins.transformer.encoder import EncoderClassifier
-from gradcheck_plugins.transformer.encoder_decoder import EncoderDecoder
-from gradcheck_plugins.transformer.gpt import GPT
-from gradcheck_plugins.transformer.tasks import CopiedSequences, MostFrequentSymbol
+from gradcheck.plugins.transformer.encoder import EncoderClassifier
+from gradcheck.plugins.transformer.encoder_decoder import EncoderDecoder
+from gradcheck.plugins.transformer.gpt import GPT
+from gradcheck.plugins.transformer.tasks import CopiedSequences, MostFrequentSymbol
 
 from tests.plugins.transformer.in_torch import (
     RELATIVE,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck_plugins.text import datasets
-from gradcheck_plugins.transformer.gpt import GPT
+from gradcheck.plugins.text import datasets
+from gradcheck.plugins.transformer.gpt import GPT
 
 import tinytorch
 from tinytorch import Tensor, optim

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck_plugins.transformer import threads
-from gradcheck_plugins.transformer.gpt import GPT
+from gradcheck.plugins.transformer import threads
+from gradcheck.plugins.transformer.gpt import GPT
 
 import tinytorch
 from tinytorch import Tensor, optim

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradcheck_plugins.transformer import threads
-from gradcheck_plugins.transformer.gpt import GPT
+from gradcheck.plugins.transformer import threads
+from gradcheck.plugins.transformer.gpt import GPT
 
 import tinytorch
 from gradcheck.engine import run_check
@@ -40,7 +40,7 @@ def test_the_reference_check_agrees(framework: str, tied: bool) -> None:
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh"])
 def test_twenty_steps_in_float32(activation: str) -> None:
-    from gradcheck_plugins.transformer import in_torch
+    from gradcheck.plugins.transformer import in_torch
 
     tinytorch.manual_seed(0)
     ours = GPT(**SIZES, activation=activation)
