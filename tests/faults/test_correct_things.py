@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from gradcheck_plugins import _faults
+from gradcheck.plugins import _faults
 
 from gradcheck import hookimpl
 from gradcheck.engine import run_check
