@@ -52,7 +52,7 @@ def number(value: Any) -> str:
 
 
 def seen(figures: dict[str, Any]) -> None:
-    """The smallest error each contestant sees; why one has no figure stands below the table."""
+    """The smallest error that each contestant sees; below, why one has no figure."""
     subjects = ("sin", "softmax", "mean", "transformer")
     names = ("gradcheck", "torch_slow", "torch_fast", "jax", "mygrad")
     rows, reasons, outside = [], [], {}

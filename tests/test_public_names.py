@@ -128,11 +128,13 @@ def mypy(tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 def test_a_valid_plugin_is_clean_under_mypy_strict(mypy):
     (line,) = mypy["pass"]
     assert line.endswith('Revealed type is "gradcheck.result.Result"')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mypy_finds_a_mistake(mypy, mistake):
     errors = [line for line in mypy[mistake] if "error:" in line]

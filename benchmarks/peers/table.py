@@ -144,7 +144,7 @@ def _seconds(
 
 
 def write(path: Path, text: str) -> None:
-    """Replace what stands between the markers of `path`. Raises SystemExit without markers."""
+    """Replace the text between the markers of `path`. Raises SystemExit without markers."""
     whole = path.read_text(encoding="utf-8")
     if BEGIN not in whole or END not in whole:
         raise SystemExit(f"{path} lacks the lines {BEGIN!r} and {END!r}; add them and run again")

@@ -9,7 +9,7 @@ from .planting import Fault, in_op
 X = "{x: [2, 5]}"
 POSITIVE = "{x: {shape: [2, 3], low: 0.3, high: 3.0}}"
 
-# name of the fault: (op, what stands in its source, the wrong text, inputs, arguments)
+# name of the fault: (op, the text in its source, the wrong text, inputs, arguments)
 FORMULAS: dict[str, tuple[str, str, str, str, str]] = {
     # one by one
     "tanh_sign": ("tanh", "g * (1 - y * y)", "-g * (1 - y * y)", X, ""),

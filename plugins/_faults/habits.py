@@ -94,7 +94,7 @@ def all_zero(self: Any, width: int = 8) -> None:
 _residual, _normalised = Residual.__init__, Normalised.__init__
 
 
-def made_anew(self: Any, h: Tensor) -> Tensor:
+def made_again(self: Any, h: Tensor) -> Tensor:
     if not hasattr(self, "late"):
         self.late = nn.Linear(h.shape[-1], h.shape[-1])
     return self.drop(self.late(self.branch(h)).relu())
@@ -143,7 +143,7 @@ def faults() -> list[Fault]:
               "symmetric"),
         Fault("weights_all_zero", replaced(Normalised, "__init__", all_zero), NORMALISED, "updates",
               "stuck", {"parameter": "first.weight"}),
-        Fault("layer_made_in_the_forward", replaced(Residual, "transformed", made_anew), DIGITS,
+        Fault("layer_made_in_the_forward", replaced(Residual, "transformed", made_again), DIGITS,
               "graph", "made_in_forward",
               {"parameter": "late.weight", "line": "self.late = nn.Linear"}),
         Fault("loss_without_shift", replaced(loops, "loss", of_exponentials), DIGITS, "init",

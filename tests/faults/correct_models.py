@@ -118,7 +118,7 @@ class Metrics(Net):
 
 
 class ScaledByOwnSize(Net):
-    """A stop-gradient that is meant: normalised by a size that counts as constant."""
+    """An intended stop-gradient: normalised by a size that counts as constant."""
 
     def between(self, h):
         y = h.tanh()

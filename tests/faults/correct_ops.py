@@ -194,7 +194,7 @@ def correct_lower_median(x):
 
 @op
 def correct_trace(x):
-    """Of a square matrix; of another it is not meant."""
+    """For square matrices only."""
     return np.asarray(np.trace(x)), lambda g: g * np.eye(len(x))
 
 

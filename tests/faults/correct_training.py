@@ -24,7 +24,7 @@ class FirstCharacter:
 
 
 class Noisy:
-    """Augmented anew at every look."""
+    """Augmented again at every look."""
 
     def __init__(self):
         rng = np.random.default_rng(0)

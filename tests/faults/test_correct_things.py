@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from gradcheck.plugins import _faults
 
 from gradcheck import hookimpl
 from gradcheck.engine import run_check
@@ -35,7 +36,7 @@ class Correct:
 
 @pytest.fixture(scope="module")
 def registry():
-    return plugins.load([ROOT / "plugins"], objects=[("correct", Correct())])
+    return plugins.load([ROOT / "plugins"], objects=[("_faults", _faults), ("correct", Correct())])
 
 
 def run(text, registry, seed=None):

@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def read_sections(path: Path) -> tuple[str, dict[str, str]]:
-    """What stands before the first section of a golden file, and its sections by name."""
+    """The text before the first section of a golden file, and the sections by name."""
     if not path.exists():
         return "", {}
     head, *rest = re.split(rf"^{MARK}(.*)\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)

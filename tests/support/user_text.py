@@ -21,7 +21,7 @@ def net(*middle: str) -> str:
 
 
 def in_order(text: str, *parts: str) -> None:
-    """Every part stands in the text, one after the other."""
+    """Every part is in the text, one after the other."""
     at = 0
     for part in parts:
         found = text.find(part, at)
