@@ -12,17 +12,14 @@ import numpy as np
 from gradcheck.names import bundled
 from gradcheck.phrases import one_line
 from gradcheck.result import Finding
+from gradcheck.source.harness import is_harness
 from gradcheck.source.line import Line
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_NOBODYS = (
-    _HERE + os.sep,
-    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
-    os.path.dirname(os.path.abspath(os.__file__)) + os.sep,
-)
-"""Frames that say nothing about whose fault it is: gradcheck's own, numpy's and Python's below."""
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_PYTHON = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
-_OUR_LINE = re.compile(rf" at {re.escape(_HERE + os.sep)}\S+:\d+")
+_OUR_LINE = re.compile(rf" at {re.escape(_HERE + os.sep)}(?!plugins/)\S+:\d+")
 """In the message of an op that gradcheck itself called."""
 
 
@@ -98,9 +95,15 @@ def _frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 
 def _nobodys(file: str) -> bool:
-    """Installed packages lie in a folder of Python's own, and are somebody's."""
-    return os.path.abspath(file).startswith(_NOBODYS) and (
-        "site-packages" not in file or file.startswith(_NOBODYS[:2])
+    """Frames that say nothing about whose fault it is: gradcheck's own, numpy's and Python's.
+
+    Installed packages lie in a folder of Python's own, and are somebody's.
+    """
+    path = os.path.abspath(file)
+    return (
+        is_harness(path)
+        or path.startswith(_NUMPY)
+        or (path.startswith(_PYTHON) and "site-packages" not in path)
     )
 
 

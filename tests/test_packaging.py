@@ -113,6 +113,7 @@ def test_a_wheel_holds_packages_templates_and_data(can_build, pyproject, tmp_pat
         "gradcheck/py.typed",
         "gradcheck/case.schema.json",
         "gradcheck/commands/templates/op.py.txt",
+        "gradcheck/plugins/_faults/catalogue.py",
         "gradcheck/plugins/swish.py",
         "gradcheck/plugins/basics/digits.npz",
         "gradcheck/plugins/basics/iris.npz",

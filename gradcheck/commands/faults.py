@@ -39,9 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from gradcheck.names import bundled
     from gradcheck.planted import Planting
 
-    registry = registry_of(arguments, [("_faults", importlib.import_module(CATALOGUE))])
+    # The catalogue plants its faults into the bundled framework.
+    there = bundled.why_not() is None
+    catalogue = [("_faults", importlib.import_module(CATALOGUE))] if there else []
+    registry = registry_of(arguments, catalogue)
     every = list(registry.entries("fault"))
     chosen = [
         e

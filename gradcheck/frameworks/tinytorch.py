@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from gradcheck.frameworks.calling import call_op
 from gradcheck.frameworks.protocol import Array, Leaf, Output, Precision
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
+from gradcheck.source.harness import is_harness
 from gradcheck.source.line import Line
 from gradcheck.source.where import defined_at
 from tinytorch.autograd import pull_back, topological
@@ -23,12 +22,10 @@ from tinytorch.node import Node, Where
 from tinytorch.tensor import Tensor
 from tinytorch.tracing import Tracer
 
-_HARNESS = str(Path(__file__).resolve().parents[1]) + os.sep
-
 
 def user_place(where: Where) -> str | None:
     """'file:line' of the user's call; None where gradcheck itself called the op of a case."""
-    if os.path.abspath(where.file).startswith(_HARNESS):
+    if is_harness(where.file):
         return None
     return str(Line(*where))
 
