@@ -114,7 +114,7 @@ def test_required_is_an_error_instead() -> None:
 
 def test_an_explicit_path_never_falls_back(tmp_path: Path) -> None:
     in_cache()
-    with pytest.raises(DataError, match=r"there is no file .*missing\.txt"):
+    with pytest.raises(DataError, match=r"file .*missing\.txt does not exist"):
         datasets.shakespeare(path=str(tmp_path / "missing.txt"))
 
 
