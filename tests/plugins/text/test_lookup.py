@@ -137,7 +137,7 @@ def test_a_shorter_copy_in_the_data_directory_is_refused(
 
 def test_a_data_directory_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match=r"GRADCHECK_DATA is .*nowhere.*no directory"):
+    with pytest.raises(DataError, match=r"GRADCHECK_DATA is .*nowhere.*not a directory"):
         datasets.shakespeare()
 
 
