@@ -9,6 +9,7 @@ from gradcheck.checks.updates.idle import stale_buffers, stuck
 from gradcheck.checks.updates.moves import buffers_moved, held, moves
 from gradcheck.checks.updates.optimizer import compare_with_formula
 from gradcheck.checks.updates.options import UpdatesOptions
+from gradcheck.checks.updates.outside import changed_outside_step
 from gradcheck.checks.updates.step_gradients import (
     changed_after_step,
     differs_when_repeated,
@@ -53,6 +54,7 @@ class Updates:
             *held(wide, log, options),
             *moves(wide, log, before, after, options),
             *buffers_moved(wide, before, after),
+            *(() if options.outside_step else changed_outside_step(wide, log, after, options)),
             *differs_when_repeated(wide, log, before, CALLS),
             *steps_in_eval(wide, loss),
             *stale_buffers(wide),
