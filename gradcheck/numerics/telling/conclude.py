@@ -1,7 +1,7 @@
-"""From what was seen at a point to findings and a certificate.
+"""Turn what was seen at a point into findings and a certificate.
 
-Everything that is said of the whole is said here: what is worst, how many of how many, whether a
-wrong op explains the wrong leaves.
+This module draws the conclusions about the whole: what is worst, how many tensors are wrong, and
+whether a wrong op explains the wrong leaves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_LEAVES = 3
 SHOWN = 4
 """Tensors that a sentence names."""
 NOTHING_MORE: Mapping[str, Any] = {}
-BESIDE = "the point is at a kink: end to end it was checked beside it"
+BESIDE = "the point is at a kink, so the end-to-end check ran at a point beside it"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Examination:
     point: Point | None = None
 
     def result(self, more: Mapping[str, Any] = NOTHING_MORE) -> Result:
-        """As the result of a check. more: measurements besides those of the certificate."""
+        """Return the result of a check. more: measurements besides those of the certificate."""
         return Result(
             findings=tuple(self.findings),
             measurements={**self.certificate.measurements(), **more},
@@ -83,7 +83,7 @@ class Examination:
 
 
 def conclude(evidence: Evidence) -> Examination:
-    """The verdict on a point that could be checked."""
+    """Reach the verdict on a point that could be checked."""
     point, local = evidence.point, evidence.local
     done = Examination(
         certificate=copy.deepcopy(local.certificate),
