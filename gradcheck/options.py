@@ -1,4 +1,4 @@
-"""One table of settings; the command line, the ini keys and the docs table are made of it.
+"""The table of settings that the command line, the ini keys and the docs are made from.
 
 Precedence: command line > check > case > file defaults > ini > built-in.
 """
@@ -34,8 +34,8 @@ OPTIONS = (
         None,
         "switch",
         False,
-        "run the gradient checks: of the YAML cases in the given paths, or without a path only "
-        "those under the ini key gradcheck_paths",
+        "Run gradient checks for the YAML cases in the given paths "
+        "(default: the ini key gradcheck_paths)",
     ),
     Option(
         "paths",
@@ -43,7 +43,7 @@ OPTIONS = (
         "gradcheck_paths",
         "list",
         ("cases",),
-        "files and folders of YAML cases that --gradcheck runs when no path is given",
+        "Files and folders of YAML cases that --gradcheck runs when no path is given",
     ),
     Option(
         "plugins",
@@ -51,7 +51,7 @@ OPTIONS = (
         "gradcheck_plugins",
         "list",
         ("plugins",),
-        "folders whose name.py and name/__init__.py are loaded as gradcheck plugins",
+        "Folders whose name.py and name/__init__.py are loaded as gradcheck plugins",
     ),
     Option(
         "seed",
@@ -59,8 +59,8 @@ OPTIONS = (
         "gradcheck_seed",
         "number",
         0,
-        "seed of initial values, data order and dropout; on the command line it overrules the "
-        "cases' own, in the ini file it serves cases that set none",
+        "Seed of initial values, data order and dropout. The command line takes precedence over "
+        "the case; the ini file is a default for cases that do not set it",
         "N",
     ),
     Option(
@@ -69,8 +69,8 @@ OPTIONS = (
         "gradcheck_set",
         "list",
         (),
-        "an option of a check, as in overfit.steps=200; on the command line it overrules the "
-        "cases' own, in the ini file it serves cases that set none",
+        "Set an option of a check, for example overfit.steps=200. The command line takes "
+        "precedence over the case; the ini file is a default for cases that do not set it",
         "CHECK.OPTION=VALUE",
     ),
     Option(
@@ -79,7 +79,7 @@ OPTIONS = (
         "gradcheck_json",
         "path",
         None,
-        "write a JSON report, item by item: a run that is killed leaves a valid report of what it "
+        "Write a JSON report, item by item: a run that is killed leaves a valid report of what it "
         "finished",
         "PATH",
     ),
@@ -89,7 +89,7 @@ OPTIONS = (
         "gradcheck_html",
         "path",
         None,
-        "write the report as one self-contained page",
+        "Write the report as one self-contained page",
         "PATH",
     ),
     Option(
@@ -98,7 +98,7 @@ OPTIONS = (
         "gradcheck_baseline",
         "path",
         None,
-        "compare with an earlier JSON report and fail on what got worse",
+        "Compare with an earlier JSON report and fail on what got worse",
         "FILE",
     ),
     Option(
@@ -107,7 +107,7 @@ OPTIONS = (
         "gradcheck_strict_plugins",
         "switch",
         False,
-        "stop with an error when a plugin cannot be loaded, instead of failing only the cases that "
+        "Stop with an error when a plugin cannot be loaded, instead of failing only the cases that "
         "need it",
     ),
 )
@@ -118,6 +118,14 @@ BY_NAME = {option.name: option for option in OPTIONS}
 def dest(option: Option) -> str:
     """The attribute of `config.option` that holds the command line's value."""
     return f"gradcheck_{option.name}"
+
+
+def help_text(option: Option) -> str:
+    """The help of the command line and of the ini keys, which have no column for the default."""
+    shown = " ".join(option.default) if option.kind == "list" else option.default
+    if option.kind == "switch" or shown in (None, ""):
+        return option.help
+    return f"{option.help} (default: {shown})"
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -132,9 +140,9 @@ def add_options(parser: pytest.Parser) -> None:
                 how["type"] = int
             elif option.kind == "list":
                 how["action"] = "append"
-            group.addoption(option.flag, dest=dest(option), help=option.help, **how)
+            group.addoption(option.flag, dest=dest(option), help=help_text(option), **how)
         if option.ini is not None:
-            parser.addini(option.ini, option.help, type="args", default=None)
+            parser.addini(option.ini, help_text(option), type="args", default=None)
 
 
 def from_command_line(config: pytest.Config, name: str) -> Any:

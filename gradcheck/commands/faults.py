@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if not chosen:
         known = ", ".join(e.name for e in every[:8]) or "none is registered"
-        raise Mistake(f"no fault has such a name; some that there are: {known}")
+        raise Mistake(f"no fault has this name; some of the known ones: {known}")
     planting = Planting(registry)
     reports: list[FaultReport] = []
     for entry in chosen:

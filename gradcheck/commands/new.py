@@ -1,9 +1,9 @@
-"""Write a plugin and its case, to start from. Both pass at once:
+"""Write a plugin and its case to start from. Both pass at once:
 
     python -m gradcheck new op softsign
     pytest --gradcheck cases/softsign.yaml
 
-Nothing is ever overwritten."""
+Existing files are never overwritten."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def reject_taken(arguments: argparse.Namespace) -> None:
-    """Raise Mistake for a name that a plugin has already given to a thing of this kind."""
+    """Raise Mistake if a plugin already registers something of this kind under the name."""
     from gradcheck.commands.common import registry_of
 
     for entry in registry_of(argparse.Namespace(plugins=[arguments.plugins])).entries(
@@ -59,7 +59,7 @@ def write(kind: str, name: str, plugins: Path, cases: Path) -> tuple[Path, Path]
             "and '_', beginning with a letter"
         )
     if name.startswith(("test_", "conftest")):
-        raise Mistake(f"{name!r} would be taken for a file of tests; choose another name")
+        raise Mistake(f"{name!r} looks like a test file to pytest; choose another name")
     plugin, case = plugins / f"{name}.py", cases / f"{name}.yaml"
     for path in (plugin, case, plugins / name):
         if path.exists():
@@ -72,7 +72,7 @@ def write(kind: str, name: str, plugins: Path, cases: Path) -> tuple[Path, Path]
 
 
 def template(kind: str, suffix: str, name: str) -> str:
-    """The text of a file to start from. In it NAME stands for the name, CLASS for its class."""
+    """Fill in a template: NAME becomes the name, CLASS its class."""
     text = (Path(__file__).parent / "templates" / f"{kind}.{suffix}.txt").read_text("utf-8")
     camel = "".join(part.capitalize() for part in name.split("_"))
     return text.replace("NAME", name).replace("CLASS", camel)

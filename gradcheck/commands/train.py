@@ -31,17 +31,30 @@ INTERRUPTED = 130
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plugin_folder(parser)
     parser.add_argument("target", metavar="FILE::CASE")
-    parser.add_argument("--steps", type=_positive, help="overrules the case's `train: steps`")
-    parser.add_argument("--eval-every", type=_positive, help="steps between evaluations")
-    parser.add_argument("--seed", type=int, help="overrules the case's own")
+    parser.add_argument(
+        "--steps", type=_positive, help="steps to train (default: `train: steps` of the case)"
+    )
+    parser.add_argument(
+        "--eval-every",
+        type=_positive,
+        help="steps between evaluations (default: `train: eval_every` of the case)",
+    )
+    parser.add_argument("--seed", type=int, help="seed (default: that of the case)")
     parser.add_argument("--output", type=Path, help="folder of results (default: runs/CASE)")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint there")
-    parser.add_argument("--no-checkpoint", action="store_true", help="write no checkpoint")
-    parser.add_argument("--force", action="store_true", help="train even if a check is red")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue from the checkpoint in the output folder"
+    )
+    parser.add_argument("--no-checkpoint", action="store_true", help="do not write a checkpoint")
+    parser.add_argument("--force", action="store_true", help="train even if a check fails")
     parser.add_argument("--no-checks", action="store_true", help="do not run the checks first")
-    parser.add_argument("--prompt", help="what the sample at the end begins with")
-    parser.add_argument("--sample", type=int, help="tokens of the sample at the end")
-    parser.add_argument("--temperature", type=float, default=0.8, help="of the sample")
+    parser.add_argument("--prompt", help="text that the final sample starts with")
+    parser.add_argument("--sample", type=int, help="number of tokens in the final sample")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=0.8,
+        help="temperature of the final sample (default: 0.8)",
+    )
 
 
 def _positive(text: str) -> int:
@@ -68,13 +81,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def find_case(target: str, registry: Registry) -> Case:
-    """The case that FILE::CASE names. Raises Mistake with what there is instead."""
+    """Return the case that FILE::CASE names. Raise Mistake with the cases of the file if none."""
     from gradcheck.yamlcases.load import load_cases
 
     file, _, name = target.partition("::")
     path = Path(file)
     if not path.is_file():
-        raise Mistake(f"{file}: there is no such file; name a YAML file of cases")
+        raise Mistake(f"{file}: file not found; name a YAML file of cases")
     loaded = load_cases(path, registry, Path.cwd())
     models = [case for case in loaded.cases if case.model is not None]
     found = [case for case in models if case.name == name]
@@ -145,25 +158,25 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
 def _examined(
     case: Case, registry: Registry, arguments: argparse.Namespace, progress: Progress
 ) -> bool:
-    """Whether training may begin."""
+    """Run the checks; return whether training may begin."""
     from gradcheck.training.gate import examine
 
     progress.say(f"checks of {case.id}")
     verdict = examine(case, registry, seed=arguments.seed, tell=progress.say)
     if verdict.not_run:
         progress.say(
-            f"  no time for {', '.join(verdict.not_run)}: run them with pytest --gradcheck"
+            f"  no time left for {', '.join(verdict.not_run)}; run with pytest --gradcheck"
         )
     for text in verdict.failed:
         progress.say("\n" + text)
     if not verdict.failed:
         return True
     if arguments.force:
-        progress.say("\ntraining all the same, because of --force")
+        progress.say("\ntraining anyway because of --force")
         return True
     count = len(verdict.failed)
     progress.say(
-        f"\nnot trained: {count} check{'s are' if count > 1 else ' is'} red; fix "
+        f"\nnot trained: {count} check{'s' if count > 1 else ''} failed; fix "
         f"{'them' if count > 1 else 'it'} first, or train anyway with --force"
     )
     return False
@@ -202,7 +215,9 @@ def _stopped(
     from gradcheck.training import checkpoint
 
     if arguments.no_checkpoint:
-        progress.say(f"stopped after {trainer.step} steps; nothing was kept (--no-checkpoint)")
+        progress.say(
+            f"stopped after {trainer.step} steps; no checkpoint was saved (--no-checkpoint)"
+        )
         return INTERRUPTED
     checkpoint.save(trainer, case, path)
     options = "".join(
@@ -211,7 +226,7 @@ def _stopped(
         if (value := getattr(arguments, name)) is not None
     )
     progress.say(
-        f"stopped after {trainer.step} steps, saved in {path}; to go on:\n"
+        f"stopped after {trainer.step} steps, saved in {path}; to continue:\n"
         f"  python -m gradcheck train {arguments.target}{options} --resume"
     )
     return INTERRUPTED

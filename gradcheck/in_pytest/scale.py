@@ -1,8 +1,9 @@
-"""Many workers: how items are dealt, and how many threads each may use.
+"""Many workers: the order in which items are dealt, and the threads that each may use.
 
 xdist's `load` scheduler hands out items in the order of collection, two to each worker at first and
-then, with --maxschedchunk=1, one to whoever has finished one. So the order decides: the dearest
-items first, and each worker's second item a cheap one, since it can no longer be given to another.
+then, with --maxschedchunk=1, one to whoever has finished one. So the order decides: the
+slowest items start first, and each worker's second item is a fast one, because it can no longer
+move to another worker.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ CACHE_KEY = "gradcheck/durations"
 OP_SECONDS = 0.02
 MODEL_SECONDS = 0.2
 STEP_SECONDS = 2e-3
-"""What a check of an op, of a small model, and a training step roughly take."""
+"""Rough times of a check of an op, a check of a small model, and a training step."""
 
 
 def worker_count(config: pytest.Config) -> int:
@@ -86,15 +87,15 @@ def numbers(value: Any) -> list[float]:
 
 
 def deal(items: Sequence[T], costs: Sequence[float], workers: int) -> list[T]:
-    """The order in which `workers` should be handed the items. The same for the same arguments.
+    """Order the items for `workers`; the same arguments always give the same order.
 
-    First a dear and a cheap one for each worker, then the rest, dearest first.
+    Each worker first gets a slow and a fast item; the rest follow, slowest first.
     """
     order = sorted(range(len(items)), key=lambda i: (-costs[i], i))
     pairs = min(workers, len(order) // 2)
-    dear, rest = order[:pairs], order[pairs : len(order) - pairs]
-    cheap = order[len(order) - pairs :]
-    first = [i for pair in zip(dear, reversed(cheap)) for i in pair]
+    slow, rest = order[:pairs], order[pairs : len(order) - pairs]
+    fast = order[len(order) - pairs :]
+    first = [i for pair in zip(slow, reversed(fast)) for i in pair]
     return [items[i] for i in [*first, *rest]]
 
 

@@ -100,7 +100,8 @@ class Session:
     def has_cases(self, path: Path) -> bool:
         """Whether a YAML file that was only met in a folder is a file of cases.
 
-        Below gradcheck_paths a file that cannot be told is one, so that its fault is reported.
+        Below gradcheck_paths a file that cannot be recognised counts as one, so that its fault is
+        reported.
         """
         own = any(folder == path or folder in path.parents for folder in self.case_paths)
         return looks_like_cases(path, in_doubt=own)

@@ -29,7 +29,7 @@ def parse(settings: Sequence[str] | None) -> CheckOptions:
         if not (equals and dot and check and option):
             raise pytest.UsageError(
                 f"--gradcheck-set got {setting!r}; write CHECK.OPTION=VALUE, "
-                "as in overfit.steps=200"
+                "for example overfit.steps=200"
             )
         try:
             value = json.loads(text)
@@ -40,7 +40,7 @@ def parse(settings: Sequence[str] | None) -> CheckOptions:
 
 
 def reject_unknown(settings: CheckOptions, registry: Registry) -> None:
-    """Raise pytest.UsageError for a check or an option that there is not, or a wrong value."""
+    """Raise pytest.UsageError for an unknown check or option, or an invalid value."""
     from pydantic import ValidationError
 
     from gradcheck.phrases import did_you_mean
@@ -65,7 +65,7 @@ def reject_unknown(settings: CheckOptions, registry: Registry) -> None:
 
 
 def reject_values(config: pytest.Config) -> None:
-    """Raise pytest.UsageError for a seed that no generator takes and a folder that is not there."""
+    """Raise pytest.UsageError for a seed out of range or a plugin folder that does not exist."""
     for find in (options.from_command_line, options.from_ini):
         seed = find(config, "seed")
         if seed is not None and not 0 <= seed < 1 << 32:
@@ -76,12 +76,12 @@ def reject_values(config: pytest.Config) -> None:
     for folder in options.from_ini(config, "plugins") or ():
         if not (config.rootpath / folder).is_dir():
             raise pytest.UsageError(
-                f"the ini key gradcheck_plugins names {folder}, and there is no such folder in "
-                f"{config.rootpath}; create it, or correct the key"
+                f"the ini key gradcheck_plugins names {folder}, but {config.rootpath} has no such "
+                "folder; create it or correct the key"
             )
 
 
 def layered(below: Mapping[str, Any], above: Mapping[str, Any]) -> CheckOptions:
-    """Both, the options of `above` over those of `below`."""
+    """Merge both; the options of `above` take precedence."""
     names = [*below, *(name for name in above if name not in below)]
     return {name: {**below.get(name, {}), **above.get(name, {})} for name in names}

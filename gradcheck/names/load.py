@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +30,7 @@ ENTRY_POINT_GROUP = "gradcheck"
 TINYTORCH_GROUP = "gradcheck.tinytorch"
 """Entry points of plugins that need the bundled framework: not loaded where it is absent."""
 
+FIRST_PARTY = "gradcheck.plugins."
 FOLDER_PACKAGE = "gradcheck_folder_plugins"
 
 
@@ -50,6 +51,7 @@ def load(
     PluginError under `strict` when anything went wrong.
     """
     folders = [Path(folder) for folder in folders]
+    nearer = {plugin_name(p): p for folder in folders for p in plugin_files(folder)}
     loader = _Loader()
     loader.builtin()
     if entry_points:
@@ -57,7 +59,8 @@ def load(
         if bundled.NAME not in loader.registry.absent:
             points += importlib.metadata.entry_points(group=TINYTORCH_GROUP)
         for point in sorted(points, key=lambda p: p.name):
-            loader.entry_point(point)
+            if not replaced(point, nearer):
+                loader.entry_point(point)
     for folder in folders:
         for path in plugin_files(folder):
             loader.file(path)
@@ -163,6 +166,19 @@ def _import_problem(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"could not be imported: {cause}; install {error.name.partition('.')[0]}"
     return f"could not be imported: {cause}; fix this line and run again"
+
+
+def replaced(point: importlib.metadata.EntryPoint, nearer: Mapping[str, Path]) -> bool:
+    """Whether a plugin folder has another file for this first-party plugin.
+
+    Whoever changes a plugin in a copy of the project and runs the checks there means the file in
+    front of them, not the one that was installed. Plugins of others that share a name are refused.
+    """
+    if not point.module.startswith(FIRST_PARTY):
+        return False
+    file = _file_of(point.module)
+    own = nearer.get(point.name)
+    return own is not None and file is not None and Path(file).resolve() != own.resolve()
 
 
 def plugin_name(path: Path) -> str:

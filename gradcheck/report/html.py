@@ -37,7 +37,7 @@ def page(document: Mapping[str, Any]) -> str:
 
 
 def embedded(document: Mapping[str, Any]) -> str:
-    """The report as JSON that can stand in a script element: no '<' can end it."""
+    """The report as JSON that is safe inside a script element: no '<' can end it."""
     items = [{**item, "figures": compact(item["figures"])} for item in document["items"]]
     text = json.dumps({**document, "items": items}, ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
@@ -45,7 +45,7 @@ def embedded(document: Mapping[str, Any]) -> str:
 
 def compact(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Heat maps as decimal logarithms with one digit: a tenth of the text, nothing to be seen
-    of the loss. An error of zero, and one that is no number, stay apart as null and 'nan'."""
+    of the loss. An error of zero and one that is not a number stay apart as null and 'nan'."""
     heatmaps = figures.get("heatmap")
     if not isinstance(heatmaps, Mapping):
         return dict(figures)

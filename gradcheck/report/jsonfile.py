@@ -25,7 +25,7 @@ NEEDED = {f.name for f in dataclasses.fields(Entry)} - {"order"}
 
 
 class BadReport(ValueError):
-    """A file is no report of ours; the message says why."""
+    """The file is not a gradcheck report; the message says why."""
 
 
 def head() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A sign of life: on a terminal, after two seconds, what is running and for how long."""
+"""Show on a terminal, after two seconds, what is running and for how long."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Live:
 
 
 def live_on_terminal() -> Live | None:
-    """None where stderr is no terminal, and in CI: a log gets nothing but lines."""
+    """Return None in CI and where stderr is not a terminal: a log gets complete lines only."""
     if os.environ.get("CI") or os.environ.get("TERM") == "dumb":
         return None
     try:

@@ -1,4 +1,4 @@
-"""A training run in one safetensors file: written whole or not at all, read back exactly."""
+"""Keep a training run in one safetensors file, written atomically and read back exactly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def save(trainer: Trainer, case: Case, path: Path) -> None:
 
 
 def load(trainer: Trainer, case: Case, path: Path) -> None:
-    """Bring `trainer` to where it was saved. Raises CheckpointError and changes nothing then."""
+    """Restore `trainer` to where it was saved. On CheckpointError nothing has changed."""
     tensors, notes = read(path)
     now = settings(case, trainer)
     for key, value in now.items():
@@ -76,7 +76,7 @@ def read(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}; start without --resume")
+        raise CheckpointError(f"checkpoint {path} does not exist; start without --resume")
     try:
         with safe_open(str(path), framework="numpy") as file:
             notes = json.loads((file.metadata() or {}).get("gradcheck", "{}"))
@@ -109,7 +109,7 @@ def settings(case: Case, trainer: Trainer) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Beside `path` first, then renamed: a crash leaves the old file or the new one."""
+    """Write beside `path`, then rename: a crash leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:

@@ -1,4 +1,4 @@
-"""Before the first update: the case's own checks. Training a broken model wastes the time."""
+"""Run the case's own checks before the first update: training a broken model wastes time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gradcheck.report.text import failure_text
 from gradcheck.yamlcases.case import Case
 
 BUDGET_SECONDS = 20.0
-"""No check is begun after this; the last ones are then named as not run."""
+"""No check starts after this time; the remaining ones are reported as not run."""
 
 QUICK_FIRST = ("graph", "init", "alignment", "loader", "updates", "causality", "overfit")
-"""The cheap ones, and what they tell most often; the other checks of the case follow."""
+"""The fast checks, most informative first; the other checks of the case follow."""
 
 
 @dataclass
 class Verdict:
-    """failed: the failure text of each red check. not_run: those for which no time was left."""
+    """failed: the failure text of each red check. not_run: those that no time was left for."""
 
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ def examine(
     budget: float = BUDGET_SECONDS,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Verdict:
-    """Run the checks of the case, quick ones first. A failure that the case expects is one here."""
+    """Run the checks of the case, quick ones first. An expected failure also counts as one."""
     verdict = Verdict()
     started = time.perf_counter()
     order = sorted(

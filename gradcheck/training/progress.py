@@ -1,4 +1,4 @@
-"""What a training run says while it runs: one line that changes on a terminal, lines in a log."""
+"""Show the progress of training: one line that changes on a terminal, separate lines in a log."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Progress:
         self.say("  ".join(parts))
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Write a line of its own."""
         if self._open_line:
             self.out.write("\r\x1b[K")
             self._open_line = False

@@ -1,4 +1,4 @@
-"""A piece of text that the trained model writes."""
+"""Sample text from the trained model."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def write_sample(
 
 
 def source_of(dataset: Any) -> str:
-    """Where the samples come from; '' where the dataset does not say."""
+    """Return where the samples come from; '' if the dataset does not say."""
     return str(dataset.source) if isinstance(dataset, TellsSource) else ""

@@ -9,9 +9,9 @@ from gradcheck.yamlcases.case import ScheduleSpec
 
 
 def factor(spec: ScheduleSpec, step: int, steps: int) -> float:
-    """The share at `step` (from 0) of `steps`: no state, so a resumed run goes on as it was.
+    """The share at `step` (from 0) of `steps`: it has no state, so a resumed run is unchanged.
 
-    The first rate of a warm-up is 1 / (warmup + 1), not 0, so that no step is wasted.
+    The first rate of a warm-up is 1 / (warmup + 1), not 0, so no step is wasted.
     """
     if step < spec.warmup:
         return (step + 1) / (spec.warmup + 1)

@@ -1,4 +1,5 @@
-"""The loop: batches, updates with clipping and schedule, evaluation. No printing, no files."""
+"""The training loop: batches, updates with clipping and schedule, evaluation. It prints and
+writes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from gradcheck.training.schedule import Rates
 from gradcheck.yamlcases.case import TrainSpec
 
 EVALUATION_SEED = 20_000_003
-"""Of the order of held-out batches: every evaluation sees the same ones."""
+"""Seed of the order of held-out batches: every evaluation sees the same ones."""
 
 
 class Diverged(Exception):
@@ -70,14 +71,14 @@ class Trainer:
         self.units_per_step = int(np.prod(shape[: 2 if len(shape) == 2 else 1])) if shape else 1
 
     def skip_to(self, step: int) -> None:
-        """Go on after `step` updates: the batches of those are passed over."""
+        """Continue after `step` updates, skipping their batches."""
         self.step = step
         batches = self._start()
         for _ in range(step):
             next(batches)
 
     def _start(self) -> Iterator[Any]:
-        """All batches from the first on."""
+        """Yield all batches from the first one on."""
         self._batches = self.subject.new_loader().take(2**62)
         return self._batches
 
@@ -117,7 +118,7 @@ class Trainer:
         return True
 
     def evaluate(self, batches: int | None = None) -> float | None:
-        """The mean loss of held-out batches in eval mode, kept in the history; None without any."""
+        """Return the mean loss of held-out batches in eval mode and record it; None without any."""
         loss = None
         if self._held_out is not None:
             loss = self.held_out_loss(self.spec.eval_batches if batches is None else batches)

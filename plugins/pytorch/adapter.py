@@ -103,7 +103,7 @@ class PyTorch:
     def pull(
         self, output: Tensor, leaves: Sequence[Tensor], cotangent: Array
     ) -> list[Array | None]:
-        """Gradients of `leaves`; the graph is kept. The backward sees the very `cotangent`."""
+        """Gradients of `leaves`; the graph is kept. The backward sees `cotangent` itself."""
         if not cotangent.flags.writeable or any(n < 0 for n in cotangent.strides):
             cotangent = np.array(cotangent, order="C")  # torch takes neither
         given = torch.from_numpy(cotangent).to(output.dtype)

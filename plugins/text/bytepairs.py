@@ -58,5 +58,5 @@ class BytePairTokenizer:
         return str(self._inner.decode([int(i) for i in ids], skip_special_tokens=False))
 
     def id_of(self, special: str) -> int:
-        """The one id of a special text. Raises ValueError when it is none."""
+        """Return the id of a special text. Raise ValueError for any other text."""
         return self.specials.index(special)

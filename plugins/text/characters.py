@@ -70,5 +70,5 @@ class CharacterTokenizer:
         return "".join(self.tokens[int(i)] for i in ids)
 
     def id_of(self, special: str) -> int:
-        """The one id of a special text. Raises ValueError when it is none."""
+        """Return the id of a special text. Raise ValueError for any other text."""
         return self.specials.index(special)

@@ -26,7 +26,7 @@ def fetch(file: KnownFile, *, base_url: str | None = None, progress: bool = True
     pooch = _pooch()
     url = address(file, base_url)
     target = cached_path(file)
-    logging.getLogger("pooch").setLevel(logging.ERROR)  # what it tells, the errors below tell
+    logging.getLogger("pooch").setLevel(logging.ERROR)  # the errors below say the same
     try:
         pooch.retrieve(
             url,

@@ -1,7 +1,7 @@
-"""What goes wrong with data is told in one sentence: which file, why, and what to do."""
+"""Errors about data: one sentence that says which file, why, and what to do."""
 
 from __future__ import annotations
 
 
 class DataError(Exception):
-    """The data that were asked for cannot be had. The message says what to do."""
+    """The requested data is not available. The message says what to do."""

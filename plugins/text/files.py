@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 SEPARATOR = "<|endoftext|>"
-"""Stands on a line of its own between two stories of a file in the TinyStories format."""
+"""The line between two stories of a file in the TinyStories format."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def is_genuine(path: Path, file: KnownFile) -> bool:
 
 
 def difference(path: Path, file: KnownFile) -> str:
-    """A clause that says in what `path` is not the published file."""
+    """Return a clause that says how `path` differs from the published file."""
     size = path.stat().st_size
     if size != file.size:
         return f"it has {size:,} bytes instead of {file.size:,}"

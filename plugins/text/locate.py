@@ -1,4 +1,4 @@
-"""Where a known text comes from: path, data directory, cache, network when asked, else nothing."""
+"""Find a known text: path, data directory, cache, or the network when asked; else nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def from_path(path: Path, file: KnownFile | None) -> Located:
     """A file that the user named. Called by the name of `file` only where it has its digest."""
     if not path.is_file():
         raise DataError(
-            f"there is no file {path}; correct `path:`, or leave it out to search the directory "
+            f"file {path} does not exist; correct `path:`, or leave it out to search the directory "
             f"in {DATA_VARIABLE} and the cache"
         )
     if file is not None and is_genuine(path, file):
@@ -62,14 +62,15 @@ def from_path(path: Path, file: KnownFile | None) -> Located:
 
 
 def from_directory(file: KnownFile) -> Located | None:
-    """From the directory that the variable names; None when it is not set or lacks the file."""
+    """Look in the directory that the variable names; None if it is not set or lacks the file."""
     named = os.environ.get(DATA_VARIABLE)
     if not named:
         return None
     folder = Path(named).expanduser()
     if not folder.is_dir():
         raise DataError(
-            f"{DATA_VARIABLE} is {named!r}, which is no directory; correct the variable or unset it"
+            f"{DATA_VARIABLE} is {named!r}, which is not a directory; correct the "
+            "variable or unset it"
         )
     for name in file.local_names:
         path = folder / name
@@ -84,7 +85,7 @@ def from_directory(file: KnownFile) -> Located | None:
 
 
 def from_cache(file: KnownFile) -> Located | None:
-    """From the cache, verified; None when it was never fetched."""
+    """Look in the cache and verify the file; None if it was never fetched."""
     path = cached_path(file)
     if not path.is_file():
         return None
@@ -116,7 +117,7 @@ def cache_folder() -> Path:
 
 
 def how_to_get(file: KnownFile) -> str:
-    """One sentence on the ways to have `file`."""
+    """Say in one sentence how to get `file`."""
     return (
         f"put {file.local_names[0]} into the directory that {DATA_VARIABLE} names, or fetch it: "
         f"python -m gradcheck.plugins.text fetch {file.name}"

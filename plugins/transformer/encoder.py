@@ -14,7 +14,7 @@ from .positions import make_positions
 class EncoderClassifier(nn.Module):
     """ids (B, T), T up to `context` -> logits (B, classes).
 
-    The classes are told from the mean of the positions. padding: the id that fills short
+    The classes are predicted from the mean of the positions. padding: the id that fills short
     sequences up; such positions are neither attended to nor averaged. options: those of
     `TransformerBlock`.
     """
@@ -56,7 +56,7 @@ class EncoderClassifier(nn.Module):
 
 
 def mean_of_kept(x: Tensor, padded: Tensor | None) -> Tensor:
-    """The mean of x (B, T, C) over the positions that are no padding: (B, C)."""
+    """The mean of x (B, T, C) over the positions that are not padding: (B, C)."""
     if padded is None:
         return x.mean(dim=-2)
     kept = Tensor((~padded.data)[..., None].astype(x.dtype))  # (B, T, 1)

@@ -1,4 +1,4 @@
-"""Where a token stands, added to what it is: learned or sinusoidal."""
+"""Position embeddings, learned or sinusoidal, added to the token embeddings."""
 
 from __future__ import annotations
 

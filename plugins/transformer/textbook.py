@@ -1,4 +1,4 @@
-"""GPT with attention as it stands in the textbook, one small op after the other: a reference."""
+"""GPT with attention as in the textbook, one small op after the other: a reference."""
 
 from __future__ import annotations
 

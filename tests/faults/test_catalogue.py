@@ -100,4 +100,4 @@ def test_the_command_fails_when_one_is_missed(capsys, tmp_path):
 
 def test_the_command_names_faults_when_none_matches(capsys):
     assert main(["faults", "no_such_fault", "--plugins", PLUGINS]) == 2
-    assert "no fault has such a name" in capsys.readouterr().err
+    assert "no fault has this name" in capsys.readouterr().err

@@ -38,7 +38,7 @@ def test_the_command_line(project, given: list[str], said: str) -> None:
         ("gradcheck_seed = -3", "the seed is -3; *"),
         (
             "gradcheck_plugins = plugs",
-            "*gradcheck_plugins names plugs, and there is no such folder",
+            "*gradcheck_plugins names plugs, but * has no such folder",
         ),
     ],
 )

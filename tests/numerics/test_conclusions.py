@@ -38,7 +38,7 @@ def test_wrong_ops_silence_the_leaves(options):
     result = check_model(TwoWrongOps, step, **options)
     assert [f.op for f in result.findings] == ["drops_the_last_row", "off_by_a_bit"]
     assert "the same in 4 other calls of off_by_a_bit" in result.findings[1].lines
-    assert any("end to end it spoils" in line for line in result.findings[0].lines)
+    assert any("end to end it corrupts" in line for line in result.findings[0].lines)
     assert "error_vs_step" in result.figures
 
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from gradcheck import hookimpl  # noqa: E402
+from gradcheck import check_gradients, hookimpl  # noqa: E402
 from gradcheck.testing import Kit  # noqa: E402
 
 F = nn.functional
@@ -280,3 +280,89 @@ def test_without_torch_the_case_says_so(monkeypatch, kit):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(UnknownName, match=r"framework 'pytorch' of plugin pytorch .* torch"):
         kit.registry.framework("pytorch")
+
+
+class Several(Two):
+    def forward(self, x):
+        hidden = self.first(x.reshape(len(x), 64)).tanh()
+        return {"logits": self.second(hidden), "hidden": (hidden, None)}
+
+
+def several_step(model, batch, loss):
+    return loss(model(batch[0])["logits"], batch[1])
+
+
+def scheduled(model, batch, loss, optimizer):
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    optimizer.zero_grad()
+    result = several_step(model, batch, loss)
+    result.backward()
+    optimizer.step()
+    scheduler.step()
+    return result
+
+
+def never_cleared(model, batch, loss, optimizer):
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    result = several_step(model, batch, loss)
+    result.backward()
+    optimizer.step()
+    scheduler.step()
+    return result
+
+
+class SeveralPlugin:
+    def __init__(self, train):
+        self.train = train
+
+    @hookimpl
+    def gradcheck_register(self, register):
+        register.model("Several", Several, framework="pytorch")
+        register.step("several", several_step, train=self.train, framework="pytorch")
+
+
+SEVERAL = """
+framework: pytorch
+model: Several
+data: {{name: digits, batch: 16}}
+loss: cross_entropy
+step: several
+optimizer: {{name: adam, lr: 0.02}}
+seed: {seed}
+checks: [init, determinism, batch_independence, updates, multibatch, accumulation]
+"""
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_several_outputs_and_a_scheduler_are_no_fault(seed):
+    kit = Kit()
+    kit.register(SeveralPlugin(scheduled), "several")
+    results = kit.run_case(SEVERAL.format(seed=seed))
+    assert {n: (r.outcome, codes(r)) for n, r in results.items()} == dict.fromkeys(
+        results, ("passed", [])
+    )
+
+
+def test_a_fault_beside_a_scheduler_is_found():
+    kit = Kit()
+    kit.register(SeveralPlugin(never_cleared), "several")
+    assert kit.run_case(SEVERAL.format(seed=0))["updates"].outcome == "failed"
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("between", [torch.tanh, Wrong.apply])
+@pytest.mark.parametrize("seed", range(3))
+def test_weight_norm_is_copied(between, seed):
+    torch.manual_seed(seed)
+    model = Two()
+    model.between = between
+    nn.utils.weight_norm(model.first)
+    x = torch.randn(3, 64)
+    model(x).sum().backward()
+    before = {n: (p.clone(), p.grad.clone()) for n, p in model.named_parameters()}
+    result = check_gradients(model, x, seed=seed)
+    assert ("wrong_gradient" in codes(result)) == (between is not torch.tanh)
+    assert (result.outcome == "passed") == (between is torch.tanh)
+    for name, p in model.named_parameters():
+        assert torch.equal(p, before[name][0])
+        assert torch.equal(p.grad, before[name][1])

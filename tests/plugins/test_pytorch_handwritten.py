@@ -158,7 +158,7 @@ def test_a_wrong_backward_is_named_with_both_its_lines(
     assert any("Swish is defined at" in line for line in finding.lines)
     defined = next(line for line in finding.lines if "is defined at" in line)
     assert f"{file}:{line_of(Swish, 'def backward')} " in defined
-    assert "it spoils 2 of 5 tensors: first." in finding.lines[-1]
+    assert "it corrupts 2 of 5 tensors: first." in finding.lines[-1]
 
 
 def test_the_right_one_of_several_inputs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder: Path) -> None:
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
         assert process.wait(timeout=60) == 130
-    assert "saved in runs/small/checkpoint.safetensors; to go on:" in rest
+    assert "saved in runs/small/checkpoint.safetensors; to continue:" in rest
     again = next(line for line in rest.splitlines() if line.startswith("  python -m gradcheck"))
     assert again.split()[3:] == [
         "train",
@@ -148,7 +148,7 @@ def test_a_red_check_forbids_training(folder: Path, capsys: pytest.CaptureFixtur
     assert train("broken") == 1
     told = capsys.readouterr().out
     assert "the graph is cut at" in told
-    assert "not trained: 1 check is red" in told
+    assert "not trained: 1 check failed" in told
     assert not (folder / "runs").exists()
     assert train("broken", "--force") == 0
     told = capsys.readouterr().out
@@ -207,10 +207,10 @@ def test_mistakes_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str])
         assert main(["train", *arguments]) == 2
         return capsys.readouterr().err
 
-    assert "no such file" in error("nowhere.yaml::x")
+    assert "file not found" in error("nowhere.yaml::x")
     assert "the file's cases of models: small, broken" in error("cases.yaml::smal")
     assert "name one case" in error("cases.yaml")
-    assert "there is no checkpoint runs/small" in error(
+    assert "checkpoint runs/small/checkpoint.safetensors does not exist" in error(
         "cases.yaml::small", "--no-checks", "--resume"
     )
     checkpoint = folder / "runs/small/checkpoint.safetensors"

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from gradcheck.checks.base import Options, needs_training
 from gradcheck.checks.learning.lr_sweep import Sweep, sweep
+from gradcheck.checks.lib.outputs import prediction
 from gradcheck.checks.lib.probing import finite
 from gradcheck.checks.lib.words import number, some
 from gradcheck.probe.subject import Subject
@@ -145,7 +146,7 @@ def softmax_floor(subject: Subject, last: float) -> str | None:
     class: the cross-entropy cannot fall below log(e + C - 1) - 1.
     """
     try:
-        output = subject.value(subject.predict())
+        output = subject.value(prediction(subject, subject.predict()))
     except Exception:  # only its own step can call this model
         return None
     if output.ndim < 2 or output.shape[-1] < 2 or not math.isfinite(last):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradcheck.checks.lib.outputs import is_nested
 from gradcheck.frameworks.protocol import Array, Leaf, Output
 from gradcheck.probe.subject import Subject
 
@@ -33,8 +34,8 @@ def losses_of(subject: Subject) -> list[Seen]:
             Seen(
                 output,
                 target,
-                subject.value(output),
-                np.asarray(subject.value(target)),
+                _values(subject, output),
+                _values(subject, target),
                 float(value.reshape(-1)[0]) if value.size == 1 else float("nan"),
             )
         )
@@ -46,6 +47,11 @@ def losses_of(subject: Subject) -> list[Seen]:
     finally:
         del subject.loss
     return seen
+
+
+def _values(subject: Subject, output: Output) -> Array:
+    """The values of one tensor; none of several: nothing says which of them are scores."""
+    return np.empty(0) if is_nested(subject, output) else np.asarray(subject.value(output))
 
 
 def class_axis(values: Array, ids: Array) -> int | None:

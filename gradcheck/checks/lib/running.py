@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.checks.lib.outputs import prediction
 from gradcheck.frameworks.protocol import Array, OpCall, Output, WatchesCalls
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
@@ -50,16 +51,16 @@ def watched(subject: Subject, forward: Callable[[], Output]) -> Ran:
         return Ran(output, list(calls))
     output = forward()
     try:
-        return Ran(output, subject.tape(output))
+        return Ran(output, subject.tape(prediction(subject, output)))
     except Exception:  # the graph was freed: what is found stands, only its line is missing
         return Ran(output, None)
 
 
 def predict(subject: Subject, arrays: Sequence[Array]) -> tuple[Array, Ran]:
-    """The model's output on arrays: (values, the run)."""
+    """The model's output on arrays: (values, the run). Of several tensors, the first."""
     leaves = subject.to_leaves(tuple(arrays))
     ran = watched(subject, lambda: subject.predict(*leaves))
-    return subject.value(ran.output), ran
+    return subject.value(prediction(subject, ran.output)), ran
 
 
 def not_finite(values: Array) -> Result | None:

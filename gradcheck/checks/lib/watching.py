@@ -43,7 +43,8 @@ def _flat(value: Any, types: tuple[type, ...]) -> Any:
 class Watched:
     """An optimizer whose `step` first reports to `before`, then runs, then reports to `after`.
 
-    Stands in for the optimizer: every other attribute is the original's.
+    Stands in for the optimizer: every other attribute is the original's, and so is the class that
+    `isinstance` sees, which schedulers test.
     """
 
     def __init__(
@@ -53,6 +54,10 @@ class Watched:
         after: Callable[[], None] = lambda: None,
     ) -> None:
         self.__dict__.update(_optimizer=optimizer, _before=before, _after=after)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self._optimizer)
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
         self._before()
@@ -64,7 +69,10 @@ class Watched:
         return getattr(self._optimizer, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._optimizer, name, value)
+        if name == "step":  # PyTorch's schedulers wrap it: on the original, it would call itself
+            self.__dict__[name] = value
+        else:
+            setattr(self._optimizer, name, value)
 
 
 class StepLog:

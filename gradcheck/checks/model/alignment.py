@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gradcheck.checks.base import Options
 from gradcheck.checks.lib.capture import Seen, class_axis, losses_of
+from gradcheck.checks.lib.outputs import prediction
 from gradcheck.checks.lib.running import arrays_of, in_eval, needs_data
 from gradcheck.checks.lib.words import number
 from gradcheck.frameworks.protocol import Array
@@ -104,7 +105,7 @@ def _positions(run: Subject, inputs: Array, seen: Seen) -> tuple[Array, Array] |
 
     A step may cut, reshape or shift the outputs: the values tell which are which.
     """
-    full = run.value(run.predict())
+    full = run.value(prediction(run, run.predict()))
     axis = class_axis(seen.values, seen.ids)
     if full.ndim != 3 or axis is None:
         return None

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from gradcheck.checks.base import Options
+from gradcheck.checks.lib.outputs import prediction
 from gradcheck.checks.lib.running import (
     arrays_of,
     first_difference,
@@ -168,7 +169,7 @@ def _by_gradient(
         early = _at(axis, t)
         cotangent[early] = rng.standard_normal(base[early].shape)
         try:
-            run.backward(run.predict(*leaves), cotangent)
+            run.backward(prediction(run, run.predict(*leaves)), cotangent)
         except Exception:  # no graph at all: the check `graph` says so
             return []
         grad = framework.grad(leaves[options.input])

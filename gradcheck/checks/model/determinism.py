@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from gradcheck.checks.base import Options
+from gradcheck.checks.lib.outputs import all_values
 from gradcheck.checks.lib.running import (
     first_difference,
     in_eval,
@@ -84,8 +85,8 @@ def _eval(subject: Subject) -> Iterator[Finding]:
     """Two seeds, the same output."""
     run = in_eval(subject)
     first = watched(run, run.predict)
-    base = run.value(first.output)
-    if largest(_apart(base, run.value(run.predict()))) > tolerance(run, base):
+    base = all_values(run, first.output)
+    if largest(_apart(base, all_values(run, run.predict()))) > tolerance(run, base):
         yield Finding(
             code="not_repeatable",
             message="in eval mode the same input gives a different output the second time",
@@ -95,7 +96,7 @@ def _eval(subject: Subject) -> Iterator[Finding]:
         return
     run.seed += 1
     second = watched(run, run.predict)
-    change = largest(_apart(base, run.value(second.output)))
+    change = largest(_apart(base, all_values(run, second.output)))
     if not change > tolerance(run, base):
         return
 
@@ -179,7 +180,9 @@ def _training(subject: Subject, options: DeterminismOptions) -> Iterator[Finding
 
 
 def _apart(a: Array, b: Array) -> Array:
-    """The difference; none where both are NaN, or the same infinity."""
+    """The difference; none where both are NaN, or the same infinity. Other shapes: infinite."""
+    if a.shape != b.shape:
+        return np.array(np.inf)
     with np.errstate(invalid="ignore"):
         return np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, a - b)
 

@@ -29,6 +29,29 @@ def wrong_sign(loss: float, negative: bool) -> Iterator[Finding]:
         )
 
 
+SAME = 1e-3
+"""Relative difference up to which two losses are the same one."""
+
+
+def of_classes(seen: Seen, axis: int, ignored: int | None) -> bool:
+    """Whether the loss is a cross-entropy of these very outputs: with one softmax, one
+    too many or none, averaged once, not at all, or twice. A contrastive loss is not, though its
+    outputs and targets look the same. What overflows cannot be compared: it counts as one."""
+    ids = np.where(seen.ids == ignored, -1, seen.ids) if ignored is not None else seen.ids
+    scores = log_softmax(seen.values, axis)
+    forms = (scores, log_softmax(np.exp(scores), axis), seen.values)
+    losses = [-picked(s, ids, axis) for s in forms]
+    if not losses[0].size or not all(np.isfinite(x).all() for x in losses):
+        return True
+    counts = {1, losses[0].size, ids.size, len(ids), seen.values.shape[axis]}
+    factors = [f for n in counts for f in (float(n), 1.0 / n)]
+    return any(
+        abs(seen.value - factor * float(np.mean(x))) <= SAME * abs(seen.value)
+        for factor in factors
+        for x in losses
+    )
+
+
 def softmax_twice(seen: Seen, axis: int | None) -> Iterator[Finding]:
     """The loss fits a cross-entropy of softmax outputs: one softmax too many."""
     if axis is None:

@@ -13,7 +13,7 @@ from gradcheck.checks.lib.capture import class_axis, losses_of
 from gradcheck.checks.lib.running import needs_data
 from gradcheck.checks.model.alike import alike_units, overflowing_loss
 from gradcheck.checks.model.attention_scale import scaled_wrongly
-from gradcheck.checks.model.first_loss import softmax_twice, wrong_sign, wrong_size
+from gradcheck.checks.model.first_loss import of_classes, softmax_twice, wrong_sign, wrong_size
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Result
 from gradcheck.yamlcases.case import Case
@@ -68,7 +68,9 @@ class Init:
         findings = [*wrong_sign(first.value, options.negative)]
         measurements: dict[str, Any] = {"first_loss": first.value}
         axis = class_axis(first.values, first.ids)
-        if axis is None and options.classes is None:
+        if options.classes is None and (
+            axis is None or (not findings and not of_classes(first, axis, _ignored(run)))
+        ):
             if options.scores:
                 findings.extend(scaled_wrongly(run))
             findings.extend(alike_units(run))
@@ -89,3 +91,9 @@ class Init:
         if options.scores:
             findings.extend(scaled_wrongly(run))
         return Result(findings=tuple(findings), measurements=measurements)
+
+
+def _ignored(run: Subject) -> int | None:
+    """The target that the case's loss is told to ignore."""
+    index = run.loss_args.get("ignore_index")
+    return index if isinstance(index, int) else None

@@ -1,1 +1,1 @@
-"""The files that `new` writes, to start from: NAME stands for the name, CLASS for its class."""
+"""The templates that `new` fills in: NAME becomes the name, CLASS its class."""

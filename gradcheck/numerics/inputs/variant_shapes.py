@@ -1,4 +1,4 @@
-"""Derived inputs of other shapes: batches of 1 and 3, square and not, single and long axes."""
+"""Derive inputs of other shapes: batches of 1 and 3, square and not, single and long axes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Place = tuple[str, int]  # input, axis
 
 @dataclass(frozen=True)
 class Candidate:
-    """One other set of inputs. specs: the same as a case would declare it. asked: the case declares
-    it, so that the op must take it."""
+    """Another set of inputs. specs: how a case would declare it. asked: the case declares it, so
+    the op must accept it."""
 
     name: str
     arrays: Arrays
@@ -41,7 +41,7 @@ def _reshaped(
     sizes: Mapping[Place, int],
     rng: np.random.Generator,
 ) -> Candidate:
-    """The inputs, drawn again with some axes of another length."""
+    """Draw the inputs again with some axes of another length."""
     made: Arrays = {}
     declared: dict[str, InputSpec] = {}
     for key, array in arrays.items():
@@ -128,7 +128,7 @@ def single(
 LENGTHS = (67, 19)
 """Lengths that are not multiples of common block sizes, and longer than such blocks."""
 MOST = 2048
-"""Entries that an input of a variant may have."""
+"""The most entries that an input of a variant may have."""
 
 
 def long(

@@ -1,4 +1,4 @@
-"""The first proof: every recorded op call at its real inputs."""
+"""The first proof: check every recorded op call at its real inputs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LocalProof:
 
 
 def check_calls(tape: list[OpCall], *, seed: int, budget: float) -> LocalProof:
-    """Of every call the laws, then every entry of every input."""
+    """Check the laws of every call, then every entry of every input."""
     certificate = Certificate()
     faults: list[OpFault] = []
     figures: Mapping[str, Any] = {}
@@ -77,7 +77,7 @@ class _Call:
         self.index: tuple[int, ...] | None = None  # of the worst wrong entry
 
     def faults(self) -> Iterator[OpFault]:
-        """Laws, inputs, ties, layouts, until one of them fails so that the next makes no sense."""
+        """Check laws, inputs, ties and layouts; stop once a failure makes the next useless."""
         with np.errstate(all="ignore"):
             self.parts, breaches = check_laws(self.call, self.inputs, self.cotangent, self.rng)
         finite = all(p is None or np.isfinite(p).all() for p in self.parts)
@@ -98,8 +98,8 @@ class _Call:
             yield from self.check_layouts()
 
     def check_inputs(self) -> Iterator[OpFault]:
-        """Every entry of every input. Faults are gradients that are not finite; wrong ones are
-        collected."""
+        """Check every entry of every input. Return gradients that are not finite as faults, and
+        collect wrong ones."""
         precision = Precision()
         for slot, how in self.planned.plans.items():
             part = self.parts[slot]
@@ -150,7 +150,7 @@ class _Call:
 
 
 def one_each(faults: Iterable[OpFault]) -> list[OpFault]:
-    """Worst first; calls of the same op with the same fault become one, which counts the others."""
+    """Sort worst first. Calls of one op with the same fault become one, which counts the rest."""
     kept: dict[tuple[str | None, str], OpFault] = {}
     for fault in sorted(faults, key=lambda f: -f.error):
         key = (fault.finding.op, fault.finding.code)

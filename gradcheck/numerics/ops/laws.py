@@ -1,6 +1,6 @@
-"""What every pullback must be, apart from right: linear, repeatable, without side effects.
+"""Laws that every pullback must obey: it is linear, repeatable and free of side effects.
 
-Also that neither the result nor the pullback depends on how arrays lie in memory.
+Neither the result nor the pullback may depend on the memory layout of arrays.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gradcheck.numerics.ops.linearity import check_linear
 from gradcheck.numerics.ops.pullback_noise import pullback_noise
 
 REPEATS = 1e-12
-"""Share by which a pullback that is called again may differ: a sum in another order at most."""
+"""Share by which a second call of a pullback may differ: at most a sum in another order."""
 LAYOUT = 1e-9
 """Share by which another memory layout may change a result: other loops, other orders of sums."""
 
@@ -62,10 +62,10 @@ def check_laws(
         breaches.append(
             Breach(
                 "not_repeatable",
-                "its pullback gives another answer for {input} when it is called a second time "
+                "its pullback gives a different answer for {input} when it is called a second time "
                 "with the same cotangent",
                 *gap,
-                advice="the pullback changes something that it saved; make a copy first",
+                advice="the pullback modifies something that it saved; work on a copy",
             )
         )
         return first, breaches
@@ -120,8 +120,8 @@ def _after_another_call(
     cotangent: Array,
     first: Parts,
 ) -> Breach | None:
-    """A pullback belongs to its own call: what it saved must outlive another call of the op, as
-    when a model uses the op twice."""
+    """Check that what a pullback saved survives another call of the op, as in a model that uses
+    the op twice."""
     if sum(np.size(v) for v in inputs) > MOST:
         return None
     try:
@@ -136,7 +136,7 @@ def _after_another_call(
         return None
     return Breach(
         "not_repeatable",
-        "its pullback gives another answer for {input} after the op has been called on other "
+        "its pullback gives a different answer for {input} after the op has been called on other "
         "inputs: the later call overwrites what the earlier one saved",
         *gap,
         advice="keep what the pullback needs in the call itself (a closure, the context), not in "
@@ -145,7 +145,7 @@ def _after_another_call(
 
 
 def _elsewhere(value: Any) -> Any:
-    """The same entries in another order: inside the domain, and rarely the same."""
+    """Permute and shrink the entries: they stay in most domains and rarely stay the same."""
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
     return 0.75 * np.roll(value.reshape(-1), 1).reshape(value.shape)
@@ -167,7 +167,7 @@ def _strided(x: Array) -> Array:
 def check_layouts(
     call: OpCall, inputs: Sequence[Any], result: Array, cotangent: Array, expected: Parts
 ) -> list[Breach]:
-    """The same values in other memory layouts must give the same result and cotangents."""
+    """Check that the same values in other memory layouts give the same result and cotangents."""
     for name, layout in LAYOUTS.items():
         moved = [layout(v) if isinstance(v, np.ndarray) and v.ndim else v for v in copies(inputs)]
         try:
@@ -199,7 +199,7 @@ def check_layouts(
                     f"its pullback for {{input}} depends on the memory layout ({name}): right for "
                     "contiguous arrays, wrong for this one",
                     *gap,
-                    advice="do not read the raw buffer or `reshape` a view in another order",
+                    advice="do not read the raw buffer; do not `reshape` a view in another order",
                 )
             ]
     return []

@@ -1,4 +1,4 @@
-"""A pullback is linear in its cotangent, also for very large and very small ones."""
+"""Check that a pullback is linear in its cotangent, including very large and very small ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINEAR = 1e-9
 """Share of what is expected by which the answers may differ: the rounding of three pullbacks."""
 CANCELS = 0.1
 """Share of the largest cotangent times the largest result that may remain of terms that cancel,
-with `LINEAR` 1e-10. The gradients of a saturated softmax are nothing but the rounding of larger
+with `LINEAR` 1e-10. The gradients of a saturated softmax are only the rounding of larger
 numbers, times the size of the scores, a condition of up to 1e5. One in float32 is off by 6e-8."""
 OF_ONE = 1.4e-5
 """The same for a probability less one, both being about 1. With `LINEAR` it is 1.4e-14."""
@@ -79,25 +79,25 @@ def check_linear(
         return [
             Breach(
                 "not_linear",
-                "its pullback is not linear in the cotangent: for a cotangent of zeros it gives "
-                "{input} a gradient all the same",
+                "its pullback is not linear in the cotangent: for a cotangent of zeros it "
+                "still gives {input} a gradient",
                 gap[0],
                 index,
                 float(offset[index]),
                 0.0,
-                advice="everything that a pullback returns is a product with the cotangent; weight "
-                "decay, noise or a constant does not belong there",
+                advice="a pullback only returns products with the cotangent; remove weight decay, "
+                "noise and constants",
             )
         ]
     if _only_rounded(mixed[gap[0]], expected[gap[0]], scales[gap[0]]):
         return [
             Breach(
                 "not_linear",
-                "its pullback rounds: for {input} it is linear in the cotangent to a few digits "
-                "only, as if it computed in a smaller dtype than its inputs have",
+                "its pullback rounds: for {input} it is linear in the cotangent to only a few "
+                "digits, as if it computed in a smaller dtype than that of its inputs",
                 *shown,
-                advice="compute the pullback in the dtype of the cotangent: no float16 or float32 "
-                "in between, no rounding",
+                advice="compute the pullback in the dtype of the cotangent, without rounding or "
+                "intermediate float16 or float32",
             )
         ]
     return [
@@ -106,8 +106,8 @@ def check_linear(
             "its pullback is not linear in the cotangent: vjp(a*g1 + b*g2) differs from "
             "a*vjp(g1) + b*vjp(g2) for {input}",
             *shown,
-            advice="a pullback multiplies the cotangent by the Jacobian and does nothing else "
-            "to it: no relu, abs, sign, clip or normalisation of g",
+            advice="a pullback only multiplies the cotangent g by the Jacobian; do not apply relu, "
+            "abs, sign, clip or normalisation to g",
         )
     ]
 

@@ -1,4 +1,4 @@
-"""An op call whose result is minus infinity somewhere on purpose: a mask before a softmax."""
+"""An op call whose result is deliberately minus infinity in places: a mask before a softmax."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ SAME = 1e-5
 MOST_PAIRS = 1 << 22
 """Outputs times entries above which it is not asked which output shows which entry."""
 BENT = 1e-3
-"""The nearby gradients must vary by this share of themselves, or there is no kink to speak of."""
+"""The nearby gradients must vary by this share of themselves, or there is no real kink."""
 MARGIN = 1e-3
 """And the analytic value may lie outside them by this share of their spread: the error of the
 differences."""
@@ -87,7 +87,7 @@ def _one_of_the_pieces(
     size = AWAY * scale_of(x)
     signs = rng.choice((-1.0, 1.0), (PROBES, entries.size)) * rng.uniform(0.5, 1.5, entries.size)
     if op.base.size == 1 and _evenly(x.reshape(-1)[entries], analytic):
-        # The mean of all pieces, as a median hands it out: known by what all entries do together.
+        # The mean of all pieces, as a median gives it: known by what all entries do together.
         signs = np.ones((1, entries.size))
     wanted = signs @ analytic
     unit = np.sqrt(np.square(signs) @ np.square(analytic)) + np.finfo(np.float64).tiny

@@ -1,4 +1,4 @@
-"""Values that single precision could hold, and that an op does not reach: a missing shift.
+"""Find values that single precision could hold but that an op misses: a missing shift.
 
 The exponential of 100 does not fit into float32, the logarithm of a sum of such exponentials does:
 it is about 100. An op that computes one through the other gives infinity or NaN where models in
@@ -69,7 +69,7 @@ def _finding(subject: Subject, what: str, parameter: str | None, found: Lost) ->
         analytic=narrow,
         numeric=wide,
         message=f"op {subject.name} overflows in float32: its {what} is {narrow:g}{at} where "
-        f"float64 gives {wide:.6g}, which float32 could hold",
-        advice="subtract the maximum before taking exponentials, or use logaddexp, expm1 and their "
-        "kind, in the forward and in the pullback",
+        f"float64 gives {wide:.6g}, which fits into float32",
+        advice="subtract the maximum before taking exponentials, or use logaddexp, expm1 or "
+        "similar, in the forward and in the pullback",
     )

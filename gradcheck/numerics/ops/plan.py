@@ -66,7 +66,7 @@ def plan_calls(
     spare = 0.0
     for index, call in enumerate(tape):
         inputs = [float64(v) for v in call.inputs]
-        own = copies(inputs)  # an op that writes into its inputs must not spoil the proof
+        own = copies(inputs)  # an op that writes into its inputs must not corrupt the proof
         with np.errstate(all="ignore"):
             base = np.asarray(call.run(own))
         whole = np.isfinite(base)

@@ -178,7 +178,7 @@ class _Reach:
 
 
 def _axes(reach: _Reach, shape: tuple[int, ...], outputs: int) -> tuple[Axis, ...]:
-    """All axes at once, so that the probes of all share their runs."""
+    """Probe all axes at once, so they share their runs."""
     masks: list[Array] = []
     index_of = []
     for a, n in enumerate(shape):

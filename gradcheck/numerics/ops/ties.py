@@ -1,4 +1,4 @@
-"""Entries at a kink, moved together: what no single entry can show.
+"""Move entries at a kink together, to show what no single entry can.
 
 Each of two tied entries of a maximum may have any gradient between 0 and 1, so each alone is
 certified even when both get 1. Moved up together, they move the maximum by the same amount, and the
@@ -32,7 +32,7 @@ def together(
     kinks: Mapping[int, Array],
 ) -> tuple[float, float, float] | None:
     """(analytic, low, high) along the direction that moves all kinked entries up alike, and
-    what equals them, when the analytic slope lies outside; None when all is well.
+    what equals them, when the analytic slope lies outside; else None.
 
     kinks: input slot -> mask of entries that were certified at a kink.
     """

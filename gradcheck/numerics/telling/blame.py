@@ -1,4 +1,4 @@
-"""From verdicts to findings: which op, which entry, which line of the user's code, by how much."""
+"""Turn verdicts into findings: which op, entry and line of the user's code, and by how much."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gradcheck.source.line import with_code
 
 
 def at_home(finding: Finding, home: str | None) -> Finding:
-    """A finding of an op case points at the op itself, which gradcheck called."""
+    """Point a finding of an op case at the op itself, since gradcheck called it."""
     if finding.where is not None or finding.op is None or not home:
         return finding
     lines = (*finding.lines, f"{finding.op} is defined at {with_code(home)}")
@@ -29,7 +29,7 @@ def at_home(finding: Finding, home: str | None) -> Finding:
 
 
 def called(call: OpCall) -> tuple[str, ...]:
-    """Where the user's op is called, and where its backward is defined."""
+    """Say where the user's op is called and where its backward is defined."""
     places = {"called": call.where, "defined": backward_at(call)}
     return tuple(f"{call.name} is {how} at {with_code(at)}" for how, at in places.items() if at)
 
@@ -85,7 +85,7 @@ def not_finite(call: OpCall, slot: int, analytic: Array) -> Finding:
 def ties(
     call: OpCall, kinks: dict[int, Array], analytic: float, low: float, high: float
 ) -> Finding:
-    """Entries that are fine one by one and wrong together."""
+    """Report entries that are right one by one and wrong together."""
     slot = next(iter(kinks))
     first = int(np.argmax(kinks[slot].reshape(-1)))
     index = tuple(int(i) for i in np.unravel_index(first, np.shape(call.inputs[slot])))
@@ -105,7 +105,7 @@ def ties(
         message=f"the pullback of op {call.name} is wrong at ties: with the {count} tied entries "
         f"of {names} moved together the slope is {expected}, analytic {analytic:.6g}",
         lines=(
-            "each entry alone lies between its left and right derivative; their sum does not",
+            "each entry alone lies between its left and right derivatives; their sum does not",
             *called(call),
         ),
         advice="ties share one cotangent: give it to one of them, or divide it among them",
@@ -114,7 +114,7 @@ def ties(
 
 
 def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict]) -> Finding:
-    """The worst entry of the worst input of an op."""
+    """Report the worst entry of the worst input of an op."""
     call, outcome = verdict.call, verdict.outcome
     name = verdict.input_name
     shape = np.shape(call.inputs[verdict.slot])
@@ -175,7 +175,7 @@ def wrong_op(verdict: InputVerdict, part: Array | None, bad: list[InputVerdict])
 
 
 def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], float, float]:
-    """The entry behind a failing random direction of an op's input, by halving."""
+    """Find the entry behind a failing random direction of an op's input, by bisection."""
     lines = verdict.lines
     assert not isinstance(lines, OpLines)
     i = int(verdict.outcome.wrong[0])
@@ -203,7 +203,7 @@ def _leaf(leaf: LeafEvidence, wrong: list[str], total: int, *, local: bool, firs
     name, index, analytic, numeric = fault.name, fault.index, fault.analytic, fault.numeric
     in_bars = ""
     if leaf.bars is not None:
-        in_bars = f" (along a direction through the tensor {leaf.bars:.2g} error bars)"
+        in_bars = f" ({leaf.bars:.2g} error bars along a direction through the tensor)"
     lines = [
         f"analytic {analytic:.9g}, numeric {numeric:.9g}, "
         f"relative error {fault.relative:.3g}{in_bars}"
@@ -246,7 +246,7 @@ def with_consequences(finding: Finding, wrong: list[str], total: int) -> Finding
     if not wrong:
         return finding
     names = ", ".join(wrong[:5]) + (", ..." if len(wrong) > 5 else "")
-    line = f"end to end it spoils {len(wrong)} of {total} tensors: {names}"
+    line = f"end to end it corrupts {len(wrong)} of {total} tensors: {names}"
     parameter = finding.parameter or wrong[0]
     return dataclasses.replace(finding, lines=(*finding.lines, line), parameter=parameter)
 

@@ -1,4 +1,4 @@
-"""What was verified, in figures: the certificate of a pass."""
+"""The certificate of a pass: what was verified, in numbers."""
 
 from __future__ import annotations
 

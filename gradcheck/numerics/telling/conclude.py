@@ -1,7 +1,7 @@
-"""From what was seen at a point to findings and a certificate.
+"""Turn what was seen at a point into findings and a certificate.
 
-Everything that is said of the whole is said here: what is worst, how many of how many, whether a
-wrong op explains the wrong leaves.
+This module draws the conclusions about the whole: what is worst, how many tensors are wrong, and
+whether a wrong op explains the wrong leaves.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.ops.calls import LocalProof
@@ -23,8 +25,10 @@ MOST = 5
 """Findings shown for one point."""
 MOST_LEAVES = 3
 """Leaves whose wrong entry is named, where directions found them."""
+SHOWN = 4
+"""Tensors that a sentence names."""
 NOTHING_MORE: Mapping[str, Any] = {}
-BESIDE = "the point is at a kink: end to end it was checked beside it"
+BESIDE = "the point is at a kink, so the end-to-end check ran at a point beside it"
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Examination:
     point: Point | None = None
 
     def result(self, more: Mapping[str, Any] = NOTHING_MORE) -> Result:
-        """As the result of a check. more: measurements besides those of the certificate."""
+        """Return the result of a check. more: measurements besides those of the certificate."""
         return Result(
             findings=tuple(self.findings),
             measurements={**self.certificate.measurements(), **more},
@@ -79,7 +83,7 @@ class Examination:
 
 
 def conclude(evidence: Evidence) -> Examination:
-    """The verdict on a point that could be checked."""
+    """Reach the verdict on a point that could be checked."""
     point, local = evidence.point, evidence.local
     done = Examination(
         certificate=copy.deepcopy(local.certificate),
@@ -103,6 +107,7 @@ def conclude(evidence: Evidence) -> Examination:
         faults, names = _wrong_leaves(evidence, ends, done)
         leaves = blame.end_to_end(faults, names, certificate.leaves, local=evidence.replayable)
         done.findings = [*point.findings, *leaves]
+        done.notes += _undecided_note(ends)
     if evidence.second is not None and not done.findings:
         done.findings += evidence.second.findings
         done.notes += [evidence.second.note] if evidence.second.note else []
@@ -137,6 +142,28 @@ def _wrong_leaves(
             faults.append(leaf)
             names.append(leaf.fault.name)
     return faults, list(dict.fromkeys(names))
+
+
+def _undecided_note(ends: Seen) -> list[str]:
+    """What could not be decided end to end, as a note."""
+    if not ends.blind:
+        return []
+    names = list(ends.blind)
+    return [
+        f"{len(names)} of {len(ends.leaves)} tensors are undecided end to end ({_some(names)}): "
+        f"{_hidden(max(ends.blind.values()))}"
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _hidden(limit: float) -> str:
+    if not np.isfinite(limit):
+        return "any error may be hidden there"
+    return f"relative errors up to {limit:.0e} may be hidden there"
 
 
 def _precision_note(evidence: Evidence, ends: Seen) -> Sequence[str]:

@@ -1,6 +1,6 @@
-"""What a wrong gradient looks like, where that is cheap to say.
+"""Recognise common mistakes from the form of a wrong gradient.
 
-Each rule recognises one kind of mistake; the first one in `RULES` that does is the answer.
+Each rule recognises one kind of mistake; the first rule in `RULES` that matches is the answer.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Gradients:
 def diagnose(
     analytic: Array, numeric: Array, known: Array | None = None, *, x: Array | None = None
 ) -> Diagnosis:
-    """What the two gradients, both of the tensor's shape, have to say.
+    """Diagnose the difference between two gradients of the tensor's shape.
 
     known: mask of the entries whose numeric value was computed (default all finite ones).
     x: the values of the tensor, to recognise ties.
@@ -139,7 +139,7 @@ def transposed(both: Gradients) -> Diagnosis | None:
 
 
 def reversed_or_shifted(both: Gradients) -> Diagnosis | None:
-    """The right values in other places along an axis."""
+    """Recognise the right values in the wrong places along an axis."""
     if not both.complete:
         return None
     size = float(np.max(np.abs(both.numeric)))
@@ -153,7 +153,7 @@ def reversed_or_shifted(both: Gradients) -> Diagnosis | None:
         if equals(np.flip(both.numeric, axis)):
             return Diagnosis(
                 f"the analytic gradient is the numeric one in reverse along axis {axis}",
-                "turn the cotangent round along this axis",
+                "reverse the cotangent along this axis",
             )
         for shift in range(1, min(length, MOST_SHIFTS)):
             for by in (shift, -shift):
@@ -187,7 +187,7 @@ def constant_offset(both: Gradients) -> Diagnosis | None:
 
 
 def some_values(both: Gradients) -> Diagnosis | None:
-    """Wrong on one side of a value of x, and right on the other."""
+    """Recognise entries that are wrong on one side of a value of x and right on the other."""
     x, wrong = both.x, both.wrong
     if x is None or wrong.ndim < 1 or not 1 < int(wrong.sum()) < both.mask.sum():
         return None
@@ -198,7 +198,7 @@ def some_values(both: Gradients) -> Diagnosis | None:
 
 
 def one_slice(both: Gradients) -> Diagnosis | None:
-    """Wrong in one row, one column or the like."""
+    """Recognise errors in only one row, one column or the like."""
     wrong = both.wrong
     if wrong.ndim < 1 or not 0 < int(wrong.sum()) < both.mask.sum():
         return None
@@ -225,7 +225,7 @@ RULES: tuple[Callable[[Gradients], Diagnosis | None], ...] = (
     some_values,
     one_slice,
 )
-"""The most telling looks first."""
+"""The most specific rules come first."""
 
 
 def _digits(ratio: float) -> str:

@@ -1,4 +1,4 @@
-"""What the report draws of a wrong gradient: where the errors are, how they go with the step."""
+"""Figures of a wrong gradient for the report: where it is wrong, and the error by step."""
 
 from __future__ import annotations
 
