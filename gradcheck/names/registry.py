@@ -92,7 +92,7 @@ class Registry:
         self.plugins: dict[str, PluginInfo] = {}
         """The plugins that were found, in the order of loading."""
         self.absent: dict[str, str] = {}
-        """Optional frameworks that are not there, each with the reason: that is no failure."""
+        """Optional frameworks that are not installed, each with the reason; not a failure."""
 
     def add(self, entry: Entry) -> None:
         """Enter a thing. Raises ValueError if its name is malformed or already taken."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradcheck.frameworks.protocol import Array, Framework, Leaf, Output
+from gradcheck.frameworks.walk import walk_leaves
 from gradcheck.probe.subject import Loss, OptimizerSpec, Step, Subject, SubjectError, default_step
 
 
@@ -41,7 +42,7 @@ class ModelSubject(Subject):
         self._step = step
         self._optimizer_spec = optimizer
         self._mode = training
-        self._use_model(copy.deepcopy(model))
+        self._use_model(_copied(model, framework))
         if training is not None:
             framework.train_mode(self.model, training)
         self.batch = self.to_leaves(self._arrays)
@@ -69,3 +70,18 @@ class ModelSubject(Subject):
         }
         given.pop("batch_size", None)  # there is only the one batch
         return ModelSubject(self._original, self.framework, **given)
+
+
+def _copied(model: Any, framework: Framework) -> Any:
+    """A deep copy. PyTorch refuses to copy results that a model keeps, such as the weight that
+    `weight_norm` computes before every forward: those are copied as constants."""
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError:
+        leaves = framework.named_parameters(model).values()
+        types = tuple({t for leaf in leaves for t in type(leaf).__mro__ if t is not object})
+        kept = [t for _, t in walk_leaves(model, types) if not getattr(t, "is_leaf", True)]
+        if not kept:
+            raise
+        constants = {id(t): framework.leaf(framework.get(t), trainable=False) for t in kept}
+        return copy.deepcopy(model, constants)

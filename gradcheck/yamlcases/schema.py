@@ -36,7 +36,7 @@ DEFAULT_CHECKS = {"op": ("gradient",), "model": ("graph", "gradient", "updates",
 
 @dataclass(frozen=True)
 class CaseError:
-    """What is wrong with a case file, and where. case: name of the case that it spoils, if one."""
+    """What is wrong with a case file, and where. case: name of the invalid case, or None."""
 
     file: str
     line: int

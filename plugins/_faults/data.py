@@ -13,6 +13,8 @@ from . import loops
 from .planting import Fault, Planter, replaced
 from .training import DIGITS, TEXT
 
+WIDE_TEXT = TEXT.replace("batch: 4", "batch: 16")
+
 
 def _loader(wrong: Any) -> Planter:
     return replaced(loops.Digits, "order", wrong)
@@ -40,6 +42,10 @@ def with_replacement(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
 
 def first_half_only(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
     return np.random.default_rng([seed, epoch]).permutation(len(self) // 2)
+
+
+def last_sample_never_drawn(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
+    return np.random.default_rng([seed, epoch]).permutation(len(self) - 1)
 
 
 def last_batch_again(self: Any, seed: int, epoch: int, shuffle: bool) -> Any:
@@ -77,6 +83,18 @@ def shifted_twice(self: Any, i: int) -> Any:
     return self.ids[start : start + self.length], self.ids[start + 2 : start + self.length + 2]
 
 
+def wrapped_around(self: Any, i: int) -> Any:
+    start = i * self.length
+    x = self.ids[start : start + self.length]
+    return x, np.roll(x, -1)
+
+
+def last_target_zero(self: Any, i: int) -> Any:
+    x, y = wrapped_around(self, i)
+    y[-1] = 0
+    return x, y
+
+
 def not_shifted(self: Any, i: int) -> Any:
     start = i * self.length
     return self.ids[start : start + self.length], self.ids[start : start + self.length]
@@ -86,19 +104,22 @@ def faults() -> list[Fault]:
     def loader(name: str, wrong: Any, finding: str) -> Fault:
         return Fault(name, _loader(wrong), DIGITS, "loader", finding)
 
-    def text(name: str, wrong: Any) -> Fault:
+    def text(name: str, wrong: Any, finding: str = "misaligned", case: str = TEXT) -> Fault:
         plant = replaced(loops.Text, "__getitem__", wrong)
-        return Fault(name, plant, TEXT, "alignment", "misaligned")
+        return Fault(name, plant, case, "alignment", finding)
 
     return [
         text("targets_shifted_twice", shifted_twice),
         text("targets_not_shifted", not_shifted),
+        text("targets_wrap_around", wrapped_around, "last_target", WIDE_TEXT),
+        text("last_target_constant", last_target_zero, "last_target", WIDE_TEXT),
         loader("samples_not_shuffled", unshuffled, "not_shuffled"),
         loader("same_order_every_epoch", same_every_epoch, "same_order"),
         loader("order_not_seeded", unseeded, "seed_not_repeated"),
         loader("order_ignores_the_seed", seed_ignored, "seed_ignored"),
         loader("samples_with_replacement", with_replacement, "sample_repeated"),
         loader("half_of_the_samples", first_half_only, "sample_missing"),
+        loader("last_sample_never_drawn", last_sample_never_drawn, "sample_missing"),
         loader("last_batch_twice", last_batch_again, "sample_repeated"),
         loader("first_batch_skipped", first_batch_skipped, "sample_missing"),
         Fault("labels_shuffled_apart", replaced(loops.Digits, "batch", labels_shuffled_apart),

@@ -17,6 +17,7 @@ from .planting import Fault, replaced
 from .subjects import Normalised, Residual
 from .training import DIGITS, NORMALISED
 
+_train = loops.train
 ADAGRAD = DIGITS.replace("{name: adam, lr: 0.01}", "{name: fault_adagrad, lr: 0.1}")
 
 
@@ -49,6 +50,19 @@ def clipped_too_late(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tenso
     value.backward()
     optimizer.step()
     clip_grad_norm_(model.parameters(), 0.01)
+    return value
+
+
+def noise_after_the_step(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+    value = _train(model, batch, loss, optimizer)
+    for p in model.parameters():
+        p._data = p._data + 0.1 * np.random.standard_normal(p.shape).astype(p.dtype)
+    return value
+
+
+def biases_reset(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+    value = _train(model, batch, loss, optimizer)
+    model.first.bias._data = np.zeros(model.first.bias.shape, model.first.bias.dtype)
     return value
 
 
@@ -135,6 +149,9 @@ def faults() -> list[Fault]:
               parameter="first.weight"),
         train("noise_on_the_gradients", between(noisy), "updates", "gradient_differs"),
         train("clipped_after_the_step", clipped_too_late, "updates", "changed_after_step"),
+        train("noise_after_the_step", noise_after_the_step, "updates", "changed_outside_step"),
+        train("bias_reset_after_the_step", biases_reset, "updates", "changed_outside_step",
+              parameter="first.bias"),
         train("stepped_twice", two_steps, "updates", "stepped_twice"),
         train("mean_divided_once_more", divided_once_more, "accumulation", "not_normalised",
               message="0.125 times"),

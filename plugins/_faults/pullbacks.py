@@ -109,6 +109,20 @@ def calls_add_up() -> Planter:
     return lambda: spoilt("sin", remember())()
 
 
+def writes_again_to_what_it_returned() -> Planter:
+    def remember() -> Callable[..., Any]:
+        buffers: dict[Any, Array] = {}
+
+        def spoil(part: Array, g: Array, y: Array) -> Array:
+            buffer = buffers.setdefault((part.shape, part.dtype), np.empty_like(part))
+            buffer[...] = part
+            return buffer
+
+        return spoil
+
+    return lambda: spoilt("sin", remember())()
+
+
 def replaced_fn(op: str, fn: Callable[..., Any]) -> Planter:
     return lambda: patch.object(OPS[op], "fn", fn)
 
@@ -249,6 +263,7 @@ def faults() -> list[Fault]:
         _plain(
             "spoils_what_it_saved", replaced_fn("exp", spoils_what_it_saved), EXP, "not_repeatable"
         ),
+        _plain("returns_its_own_buffer", writes_again_to_what_it_returned(), SIN, "mutates"),
         _plain("answers_add_up_over_calls", calls_add_up(), SIN, "not_repeatable"),
         _plain("noise_in_the_pullback", spoilt("sin", noisy), SIN, "not_repeatable"),
         _plain("stale_activation", first_activation_kept, EXP),

@@ -377,3 +377,29 @@ def test_gradient_not_finite_behind_a_finite_loss(bench: Bench) -> None:
     assert finding.code == "gradient_not_finite"
     assert "at step 0 the loss is finite" in finding.message
     assert "not_finite" in codes(bench.run("graph", Root))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_step_that_leaves_nan_or_nothing_at_all(bench: Bench, seed: int) -> None:
+    class Spoils:
+        def __init__(self, model: Any, lr: float) -> None:
+            self.params = list(model.parameters())
+
+        def zero_grad(self) -> None:
+            for p in self.params:
+                p.grad = None
+
+        def step(self) -> None:
+            for p in self.params:
+                p.data = np.full_like(p.data, np.nan)
+
+    class Deaf(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * 0.0
+
+    bench.add("optimizer", "spoils", Spoils)
+    options = {"formula": "none", "seed": seed}
+    result = bench.run("updates", Net, optimizer={"name": "spoils", "lr": 0.1}, **options)
+    assert "not_finite" in codes(result)
+    assert "nothing_moved" in codes(bench.run("updates", Deaf, seed=seed))
+    assert bench.run("updates", Net, seed=seed).outcome == "passed"

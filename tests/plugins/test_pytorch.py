@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from gradcheck import hookimpl  # noqa: E402
+from gradcheck import check_gradients, hookimpl  # noqa: E402
 from gradcheck.testing import Kit  # noqa: E402
 
 F = nn.functional
@@ -347,3 +347,22 @@ def test_a_fault_beside_a_scheduler_is_found():
     kit = Kit()
     kit.register(SeveralPlugin(never_cleared), "several")
     assert kit.run_case(SEVERAL.format(seed=0))["updates"].outcome == "failed"
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("between", [torch.tanh, Wrong.apply])
+@pytest.mark.parametrize("seed", range(3))
+def test_weight_norm_is_copied(between, seed):
+    torch.manual_seed(seed)
+    model = Two()
+    model.between = between
+    nn.utils.weight_norm(model.first)
+    x = torch.randn(3, 64)
+    model(x).sum().backward()
+    before = {n: (p.clone(), p.grad.clone()) for n, p in model.named_parameters()}
+    result = check_gradients(model, x, seed=seed)
+    assert ("wrong_gradient" in codes(result)) == (between is not torch.tanh)
+    assert (result.outcome == "passed") == (between is torch.tanh)
+    for name, p in model.named_parameters():
+        assert torch.equal(p, before[name][0])
+        assert torch.equal(p.grad, before[name][1])

@@ -29,6 +29,11 @@ class AlignmentOptions(Options):
     pad: int | None = Field(
         default=None, description="Id of padding: as a target it must not count in the loss."
     )
+    last: bool = Field(
+        default=True,
+        description="Whether the target of the last position is checked: it must not be the first "
+        "input again, or the same in all samples.",
+    )
 
 
 class Alignment:
@@ -63,6 +68,8 @@ class Alignment:
                 reason = "the targets cannot be matched with positions of the model's output"
             else:
                 findings.extend(_shifted(shares, options.shift))
+                if not findings and options.last and shares.get(1, 0.0) >= 0.9:
+                    findings.extend(_last(run, inputs, seen[0], options))
                 if not findings and max(shares.values()) < 0.9:
                     reason = "the targets are not the inputs at any shift: not a language model"
         if seen:
@@ -153,6 +160,56 @@ def _shifted(shares: dict[int, float], wanted: int) -> Iterator[Finding]:
         "(logits[:, :-1], ids[:, 1:]), not in both",
         data={"shift": best},
     )
+
+
+CHANCE = 1e-5
+"""Probability below which last targets are not alike by chance."""
+
+
+def _last(run: Subject, inputs: Array, seen: Seen, options: AlignmentOptions) -> Iterator[Finding]:
+    """The target of the last position lies outside the inputs: is it made up?"""
+    places = _positions(run, inputs, seen)
+    if places is None or options.shift != 1:
+        return
+    rows, times = places
+    at_end = (times == inputs.shape[1] - 1) & (rows >= 0)
+    ids = seen.ids.reshape(-1)
+    at_end &= (ids >= 0) & ~np.isin(ids, sorted(_ids_to_ignore(run, options)))
+    targets, samples = ids[at_end], inputs[rows[at_end]]
+    if len({row.tobytes() for row in samples}) < 4 or _periodic(samples):
+        return
+    known, counts = np.unique(inputs, return_counts=True)
+    share = counts / inputs.size
+    first = samples[:, 0]
+    distinct = len(np.unique(first))
+    code = "last_target"
+    # as if the first inputs of different samples were drawn like the others
+    if distinct > 1 and np.array_equal(targets, first):
+        if float(np.sum(share**2)) ** len(targets) < CHANCE:
+            yield Finding(
+                code=code,
+                message=f"the target of the last position is the first input again in all "
+                f"{len(targets)} samples: the targets wrap around",
+                advice="take the targets from one more token (x = ids[:-1], y = ids[1:]); np.roll "
+                "brings the first to the end. If the sequences really repeat, set `last: false`",
+            )
+    elif len(np.unique(targets)) == 1 and len(np.unique(samples[:, 1:-1])) > 1:
+        # an end token closes every sequence and never occurs within one
+        within = float(np.sum(share[known == targets[0]])) if targets[0] in samples[:, 1:] else 0.0
+        if within > 0.0 and within ** len(targets) < CHANCE:
+            yield Finding(
+                code=code,
+                message=f"the target of the last position is {int(targets[0])} in all "
+                f"{len(targets)} samples, an id that also occurs within the inputs",
+                advice="take the targets from one more token (x = ids[:-1], y = ids[1:]), or mark "
+                "the last target as one to ignore. If every sequence ends so, set `last: false`",
+            )
+
+
+def _periodic(samples: Array) -> bool:
+    """Whether the sequences repeat within their length, so that the first input comes again."""
+    length = samples.shape[1]
+    return any(np.array_equal(samples[:, p:], samples[:, :-p]) for p in range(1, length // 2 + 1))
 
 
 def _ids_to_ignore(run: Subject, options: AlignmentOptions) -> set[int]:

@@ -64,6 +64,8 @@ class LoaderCheck:
                 findings.extend(_pairs(samples, epochs[0]))
                 if not findings:
                     findings.extend(_complete(samples, keys[0], loader.batch_size))
+                if not findings and subject.batching.shuffle and keys[0] != keys[1]:
+                    findings.extend(_never_drawn(samples, keys, loader, options.limit))
         else:
             notes.append(f"{size}: only the first {options.limit} of an epoch were checked")
         findings.extend(_order(subject, subject.batching.shuffle, keys, options.limit))
@@ -195,6 +197,44 @@ def _complete(samples: Sequence[Batch], seen: Sequence[Key], batch: int) -> Iter
             f"last batch of fewer than {batch} may be left out",
             advice="look at the range of the loop over batches and at the slices",
         )
+    elif missing and len(seen) % batch:
+        yield Finding(
+            code="sample_missing",
+            message=f"{plural(missing, 'sample')} of {len(samples)} never came in an epoch, though "
+            f"its last batch of {len(seen) % batch} did come",
+            advice="look at the range of the permutation and at the slices",
+        )
+
+
+CHANCE = 1e-6
+"""Probability below which a sample is not left out of every epoch by chance."""
+MOST_EPOCHS = 40
+"""Epochs after which it stays open whether a sample is ever drawn."""
+
+
+def _never_drawn(
+    samples: Sequence[Batch], keys: Sequence[Sequence[Key]], loader: Any, limit: int
+) -> Iterator[Finding]:
+    """A short last batch that is left out holds other samples in each shuffled epoch."""
+    want = Counter(_pair(s) for s in samples)
+    absent = want - Counter(keys[0])
+    chance = len(samples) * sum(absent.values()) / len(samples)
+    for number in range(1, MOST_EPOCHS):
+        if not absent:
+            return
+        seen = keys[1] if number == 1 else [_pair(s) for s in _epoch(loader, limit)]
+        missing = want - Counter(seen)
+        absent &= missing
+        chance *= sum(missing.values()) / len(samples)
+        if absent and chance < CHANCE:
+            yield Finding(
+                code="sample_missing",
+                message=f"{plural(sum(absent.values()), 'sample')} of {len(samples)} never came in "
+                f"{number + 1} epochs, each shuffled again",
+                advice="look at the range of the permutation: it may leave out the first or the "
+                "last sample",
+            )
+            return
 
 
 def _order(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from gradcheck.checks.base import needs_training
 from gradcheck.checks.lib.probing import norm
 from gradcheck.checks.lib.watching import StepLog
-from gradcheck.checks.updates.idle import stale_buffers, stuck
+from gradcheck.checks.updates.idle import not_finite, nothing_moved, stale_buffers, stuck
 from gradcheck.checks.updates.moves import buffers_moved, held, moves
 from gradcheck.checks.updates.optimizer import compare_with_formula
 from gradcheck.checks.updates.options import UpdatesOptions
+from gradcheck.checks.updates.outside import changed_outside_step
 from gradcheck.checks.updates.step_gradients import (
     changed_after_step,
     differs_when_repeated,
@@ -53,6 +54,7 @@ class Updates:
             *held(wide, log, options),
             *moves(wide, log, before, after, options),
             *buffers_moved(wide, before, after),
+            *(() if options.outside_step else changed_outside_step(wide, log, after, options)),
             *differs_when_repeated(wide, log, before, CALLS),
             *steps_in_eval(wide, loss),
             *stale_buffers(wide),
@@ -62,6 +64,9 @@ class Updates:
         findings.extend(stuck(wide, log, options.trained(wide)))
         formula, note = compare_with_formula(log, options.formula, options.tolerance)
         findings.extend(formula)
+        if not findings:
+            findings.extend(not_finite(log, options.trained(wide)))
+            findings.extend(nothing_moved(log, options.trained(wide)))
         moved = {
             n: norm(after[n] - before[n]) / max(norm(before[n]), 1e-12) for n in wide.parameters
         }

@@ -14,6 +14,38 @@ from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding
 
 
+def not_finite(log: StepLog, names: list[str]) -> Iterator[Finding]:
+    """Trained parameters that hold NaN or infinity after a step, named at the first such step."""
+    for step, after in enumerate(log.after, 1):
+        found = [n for n in names if not np.isfinite(after[n]).all()]
+        if found:
+            yield about(
+                found,
+                "not_finite",
+                f"after {plural(step, 'step')}, {len(found)} of {len(names)} trained parameters "
+                f"hold NaN or infinity: {some(found)}",
+                "look at the loss and at the gradients of that step: a division by zero, the "
+                "logarithm or the root of zero, or a learning rate that is far too high",
+            )
+            return
+
+
+def nothing_moved(log: StepLog, names: list[str]) -> Iterator[Finding]:
+    """No trained parameter differs from its start after any step, for whatever reason."""
+    start = log.before[0]
+    if not names or any(
+        not np.array_equal(start[n], after[n], equal_nan=True) for after in log.after for n in names
+    ):
+        return
+    yield about(
+        names,
+        "nothing_moved",
+        f"no trained parameter changed in {plural(len(log.after), 'step')}: {some(names)}",
+        "check that the loss depends on the parameters (run `graph`), that the optimizer holds "
+        "them, and that the learning rate is not 0",
+    )
+
+
 def stuck(subject: Subject, log: StepLog, names: list[str]) -> Iterator[Finding]:
     """Weights that start constant and had a gradient of exactly zero at every logged step, though
     the loss depends on them elsewhere: two layers in a row that start at zero hold each other."""

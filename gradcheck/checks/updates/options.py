@@ -25,6 +25,10 @@ class UpdatesOptions(Options):
         default=True,
         description="The optimizer gets the gradient of the loss, at most clipped or decayed.",
     )
+    outside_step: bool = Field(
+        default=False,
+        description="The training step may change weights outside optimizer.step().",
+    )
     steps: int = Field(default=3, ge=1, description="Steps that are compared with the formula.")
     tolerance: float = Field(
         default=1e-5, gt=0, description="Relative difference from the formula that is allowed."

@@ -74,7 +74,7 @@ def measured_noise(values: Array) -> float:
 
     values: (n,), n >= 5. The k-th differences of pure noise have variance C(2k, k) sigma^2
     (Hamming 1973; More and Wild 2011). The third serves here; the median, because a kink between
-    the points spoils three differences.
+    the points corrupts three differences.
     """
     d = np.abs(np.diff(np.asarray(values, dtype=np.float64), 3))
     return float(np.median(d) / (0.6745 * np.sqrt(20.0))) if d.size else 0.0

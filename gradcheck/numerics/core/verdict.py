@@ -85,7 +85,7 @@ class Comparison:
 
     def severity(self) -> Array:
         """The relative disagreement to a factor of eight. Along random directions leaves that one
-        fault spoils are wrong by about the same; then their own order says more."""
+        fault corrupts are wrong by about the same; then their own order says more."""
         with np.errstate(all="ignore"):
             return np.exp2(3 * np.round(np.log2(self.relative()) / 3))
 

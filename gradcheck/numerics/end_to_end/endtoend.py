@@ -70,13 +70,15 @@ class LeafFault:
 
 @dataclass
 class EndToEnd:
-    """Verdicts on directions through leaves. names: the leaf of each direction."""
+    """Verdicts on directions through leaves. names: the leaf of each direction. acquitted: leaves
+    that a second look cleared."""
 
     names: list[str]
     outcome: Comparison
     replayed: bool
     faults: list[LeafFault] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    acquitted: list[str] = field(default_factory=list)
 
     @property
     def leaves(self) -> list[str]:

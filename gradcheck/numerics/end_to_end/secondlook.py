@@ -54,6 +54,7 @@ def acquit(point: Point, forward: Forward, found: EndToEnd, precision: Precision
             continue
         reasons.append(f"{fault.name} is undecided end to end: {reason}")
         found.wrong = [n for n in found.wrong if n != fault.name]
+        found.acquitted.append(fault.name)
         for i, name in enumerate(found.names):
             if name == fault.name:
                 found.outcome.state[i] = UNSURE

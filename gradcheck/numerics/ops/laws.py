@@ -5,7 +5,7 @@ Neither the result nor the pullback may depend on the memory layout of arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,9 @@ def check_laws(
         own = copies(inputs)
         result, pullback = call.vjp(own)
     g1 = np.array(cotangent)
-    first = pulled(pullback, g1)
+    with np.errstate(all="ignore"):
+        handed_out = list(pullback(g1))
+    first = _copied(handed_out)
     if not np.array_equal(g1, cotangent, equal_nan=True):
         breaches.append(
             Breach(
@@ -71,10 +73,39 @@ def check_laws(
     if other_call is not None:
         breaches.append(other_call)
         return first, breaches
+    if not breaches:
+        pulled(pullback, 0.75 * cotangent)
+        breaches.extend(_overwritten(handed_out, first))
     if _all_zero(first):
         return first, breaches
     breaches.extend(check_linear(call, pullback, inputs, result, cotangent, first, rng))
     return first, breaches
+
+
+def _copied(parts: Sequence[Array | None]) -> Parts:
+    return [None if p is None else np.array(p) for p in parts]
+
+
+def _overwritten(handed_out: Sequence[Array | None], first: Parts) -> Iterator[Breach]:
+    """What a pullback has returned belongs to the caller: a later call must not write to it."""
+    slot = next(
+        (
+            i
+            for i, (now, then) in enumerate(zip(handed_out, first))
+            if now is not None
+            and then is not None
+            and not np.array_equal(now, then, equal_nan=True)
+        ),
+        None,
+    )
+    if slot is not None:
+        yield Breach(
+            "mutates",
+            "its pullback returns for {input} a buffer of its own and writes to it again at the "
+            "next call: the gradient returned first changes afterwards",
+            slot,
+            advice="return a new array at each call, or a copy of the buffer",
+        )
 
 
 MOST = 2**20
@@ -94,7 +125,8 @@ def _after_another_call(
     if sum(np.size(v) for v in inputs) > MOST:
         return None
     try:
-        result, _ = call.vjp([_elsewhere(v) for v in inputs])
+        result, other = call.vjp([_elsewhere(v) for v in inputs])
+        pulled(other, np.array(cotangent))
     except Exception:  # other values are outside the domain: nothing to learn from them
         return None
     if np.shape(result) != np.shape(cotangent):

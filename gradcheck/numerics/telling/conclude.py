@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.ops.calls import LocalProof
 from gradcheck.numerics.telling import blame
@@ -23,6 +25,8 @@ MOST = 5
 """Findings shown for one point."""
 MOST_LEAVES = 3
 """Leaves whose wrong entry is named, where directions found them."""
+SHOWN = 4
+"""Tensors that a sentence names."""
 NOTHING_MORE: Mapping[str, Any] = {}
 BESIDE = "the point is at a kink, so the end-to-end check ran at a point beside it"
 
@@ -103,6 +107,7 @@ def conclude(evidence: Evidence) -> Examination:
         faults, names = _wrong_leaves(evidence, ends, done)
         leaves = blame.end_to_end(faults, names, certificate.leaves, local=evidence.replayable)
         done.findings = [*point.findings, *leaves]
+        done.notes += _undecided_note(ends)
     if evidence.second is not None and not done.findings:
         done.findings += evidence.second.findings
         done.notes += [evidence.second.note] if evidence.second.note else []
@@ -137,6 +142,28 @@ def _wrong_leaves(
             faults.append(leaf)
             names.append(leaf.fault.name)
     return faults, list(dict.fromkeys(names))
+
+
+def _undecided_note(ends: Seen) -> list[str]:
+    """What could not be decided end to end, as a note."""
+    if not ends.blind:
+        return []
+    names = list(ends.blind)
+    return [
+        f"{len(names)} of {len(ends.leaves)} tensors are undecided end to end ({_some(names)}): "
+        f"{_hidden(max(ends.blind.values()))}"
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _hidden(limit: float) -> str:
+    if not np.isfinite(limit):
+        return "any error may be hidden there"
+    return f"relative errors up to {limit:.0e} may be hidden there"
 
 
 def _precision_note(evidence: Evidence, ends: Seen) -> Sequence[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.numerics.core.arrays import Array
 from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, UNSURE, WRONG
 from gradcheck.numerics.end_to_end.endtoend import EndToEnd, LeafFault
 from gradcheck.numerics.end_to_end.point import Point
@@ -50,13 +51,16 @@ class Seen:
 
     faults, wrong: the worst first; `wrong` names every wrong leaf. limits: by direction the
     smallest relative error that would have been noticed. smallest_seen: the same for an error in a
-    single entry of median size, in the leaf where it is largest. tensors: a row for each leaf.
+    single entry of median size, in the leaf where it is largest. blind: by leaf of which no
+    direction was decided, how large a relative error may be hidden there. tensors: a row for each
+    leaf.
     """
 
     leaves: tuple[str, ...]
     faults: tuple[LeafEvidence, ...]
     wrong: tuple[str, ...]
     undecided: int
+    blind: Mapping[str, float]
     worst: float
     worst_at: str
     limits: tuple[float, ...]
@@ -107,6 +111,7 @@ def seen(point: Point, found: EndToEnd) -> Seen:
         faults=tuple(sorted(faults, key=lambda f: (-f.rank, f.place))),
         wrong=tuple(sorted(found.wrong, key=lambda n: (-rank.get(n, 1.0), place(n)))),
         undecided=int((outcome.state == UNSURE).sum()),
+        blind=_blind(found, np.maximum(limits, gaps)),
         worst=0.0 if worst is None else float(gaps[worst]),
         worst_at="" if worst is None else found.names[worst],
         limits=tuple(limits.tolist()),
@@ -138,6 +143,19 @@ def _smallest_seen(point: Point, found: EndToEnd) -> dict[str, float | None]:
         median = medians.get(name)  # a gradient of zeros has no relative error
         smallest[name] = min(limits) / (HALF * median) if limits and median else None
     return smallest
+
+
+def _blind(found: EndToEnd, limits: Array) -> dict[str, float]:
+    """The leaves of which every direction stayed undecided, and how large an error may be hidden
+    there: the error bar, or how far the estimate is off. A second look has notes of its own."""
+    best: dict[str, float] = {}
+    decided = set(found.acquitted)
+    for name, state, limit in zip(found.names, found.outcome.state, limits):
+        if state in (UNSURE, OPEN):
+            best[name] = min(best.get(name, np.inf), float(np.nan_to_num(limit, nan=np.inf)))
+        else:
+            decided.add(name)
+    return {n: limit for n, limit in best.items() if n not in decided}
 
 
 def _row(point: Point, found: EndToEnd, name: str, smallest: float | None) -> dict[str, Json]:
