@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, OpCall
+from gradcheck.frameworks.protocol import Array, OneAtATime, OpCall
 from gradcheck.numerics.end_to_end.rows import Rows, join, split
 from gradcheck.numerics.ops.batching import close, may_stack
 from gradcheck.numerics.ops.local import float64
@@ -42,6 +42,9 @@ class Replay:
         self.shapes = self._shapes()
         with np.errstate(all="ignore"):
             self.output = np.asarray(self.calls[-1].run(self.inputs[-1]))
+        # Asked once for each type: isinstance of a protocol takes as long as a small op.
+        kinds = {type(call): call for call in self.calls}
+        self._careful = {k for k, call in kinds.items() if isinstance(call, OneAtATime)}
         self._ways: dict[Any, str] = {}
         self._kinds: dict[int, Any] = {}
         self._downstream: dict[frozenset[str], list[int]] = {}
@@ -146,7 +149,7 @@ class Replay:
     def _call(self, i: int, batched: dict[int, Array], count: int) -> Array:
         if count == 1:
             return self._single(i, batched, 0)[None]
-        if not may_stack(self.calls[i]):
+        if type(self.calls[i]) in self._careful and not may_stack(self.calls[i]):
             return self._loop(i, batched, count)
         key = (self._kind(i), tuple(batched))
         way = self._ways.get(key)
