@@ -7,7 +7,8 @@
 
 An alarm counts against us where torch.autograd.gradcheck passes and no reason is listed beside the
 subject (`DESERVED`): there the finding is true, and torch does not see it. Each part runs in a
-process of its own; a process that dies is counted. Exit status 1 when there is an alarm.
+process of its own; a process that dies is counted, and a part that stops halfway is not run. Exit
+status 1 when there is an alarm, a death, or a part that was not run.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT / "benchmarks")
 
 from truth import layers, opinfo  # noqa: E402
+from truth.rows import Row  # noqa: E402
 
 PARTS = ("opinfo", "layers", "seeds")
 
 
 def perform(part: str, share: tuple[int, int], seeds: int, samples: int) -> None:
-    """Print the rows of a part, a line of JSON each, after the name of what is being looked at."""
+    """Print the rows of a part, a line of JSON each."""
     if part == "opinfo":
         found = opinfo.rows(samples, share)
     else:
@@ -45,20 +48,16 @@ def run_part(part: str, arguments: argparse.Namespace) -> dict[str, Any]:
     command += ["--samples", str(arguments.samples), "--seeds", str(arguments.seeds)]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode != 0 and not rows:
+    rows = [Row(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode > 0:  # half of a part says nothing of the other half
         return {"missing": (done.stderr.strip().splitlines() or ["no reason given"])[-1]}
-    deserved = opinfo.DESERVED if part == "opinfo" else layers.DESERVED
-    red = [r for r in rows if r["outcome"] in ("failed", "raised")]
-    op = {id(r): r["name"].partition(" ")[0] for r in red}
-    alarms = [r for r in red if r["peer"] == "pass" and op[id(r)] not in deserved]
+    known = opinfo.DESERVED if part == "opinfo" else layers.DESERVED
+    accused = [r for r in rows if r.accused]
     return {
-        "subjects": len({r["name"].partition(" ")[0] for r in rows}),
+        "subjects": len({r.of for r in rows}),
         "runs": len(rows),
-        "passed": sum(r["outcome"] == "passed" for r in rows),
-        "both_red": sum(r["peer"] != "pass" for r in red),
-        "deserved": [r for r in red if op[id(r)] in deserved and r["peer"] == "pass"],
-        "alarms": alarms,
+        "deserved": [dataclasses.asdict(r) for r in accused if r.of in known],
+        "alarms": [dataclasses.asdict(r) for r in accused if r.of not in known],
         "deaths": int(done.returncode < 0),
         "seconds": time.perf_counter() - start,
     }
@@ -69,14 +68,13 @@ def seeds_of_the_suite(seeds: int) -> dict[str, Any]:
     start = time.perf_counter()
     outcomes: list[dict[str, str]] = []
     for seed in range(seeds):
-        report = ROOT / "build" / f"truth-{seed}.json"
-        report.parent.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "pytest", "-q", "--gradcheck"]
-        command += [f"--gradcheck-seed={seed}", f"--gradcheck-json={report}"]
-        subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-        items = json.loads(report.read_text("utf-8"))["items"]
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.json"
+            command = [sys.executable, "-m", "pytest", "-q", "--gradcheck"]
+            command += [f"--gradcheck-seed={seed}", f"--gradcheck-json={report}"]
+            subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+            items = json.loads(report.read_text("utf-8"))["items"]
         outcomes.append({i["nodeid"]: i["outcome"] for i in items})
-        report.unlink()
     differing = [
         {"name": f"{name} seed {seed}", "outcome": now[name], "said": f"{first} with seed 0"}
         for seed, now in enumerate(outcomes)
@@ -123,7 +121,7 @@ def main() -> int:
             print(f"  deserved {row['name']}: {row['said'][:120]}")
     if arguments.json:
         arguments.json.write_text(json.dumps(told, indent=1), "utf-8")
-    return int(any(got.get("alarms") or got.get("deaths") for got in told.values()))
+    return int(any(g.keys() & {"missing"} or g["alarms"] or g["deaths"] for g in told.values()))
 
 
 if __name__ == "__main__":

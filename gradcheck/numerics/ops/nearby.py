@@ -47,9 +47,11 @@ def excuse(
     entries = outcome.wrong
     if not verdict.exhaustive or not entries.size:
         return
-    if _one_of_the_pieces(verdict, op, cotangent, rng):
-        outcome.state[entries] = KINK
-        outcome.numeric[entries] = outcome.analytic[entries]
+    # A small error beside a tie is not the tie's: it stays accused.
+    tied = entries[outcome.relative()[entries] > BENT]
+    if tied.size and _one_of_the_pieces(verdict, op, tied, cotangent, rng):
+        outcome.state[tied] = KINK
+        outcome.numeric[tied] = outcome.analytic[tied]
         return
     if entries.size > MOST:
         return
@@ -73,16 +75,19 @@ def excuse(
 
 
 def _one_of_the_pieces(
-    verdict: InputVerdict, op: BatchedOp, cotangent: Array, rng: np.random.Generator
+    verdict: InputVerdict,
+    op: BatchedOp,
+    entries: Array,
+    cotangent: Array,
+    rng: np.random.Generator,
 ) -> bool:
-    """Whether the analytic gradient of the accused entries is the gradient at a nearby point, while
-    other nearby points have another one.
+    """Whether the analytic gradient of the accused `entries` is the gradient at a nearby point,
+    while other nearby points have another one.
 
     Ties are broken as `_tie_breaks` says. Slopes along random directions through the accused
     entries are compared, so that a thousand entries cost as much as one.
     """
     outcome, x = verdict.outcome, op.inputs[verdict.slot]
-    entries = outcome.wrong
     analytic = outcome.analytic[entries]
     size = AWAY * scale_of(x)
     signs = rng.choice((-1.0, 1.0), (PROBES, entries.size)) * rng.uniform(0.5, 1.5, entries.size)
@@ -134,11 +139,11 @@ def _as_chosen(
     With ties broken by `order` all values differ, so that each output shows which entry it is; the
     entry whose gradient is the cotangent of that output takes its place.
     """
+    if op.base.size * x.size > MOST_PAIRS:
+        return None
     moved = (x + AWAY * scale_of(x) * order).reshape(-1)
     outputs = op.run_one(slot, moved.reshape(x.shape)).reshape(-1)
     weights = cotangent.reshape(-1)
-    if outputs.size * x.size > MOST_PAIRS:
-        return None
     place = order.reshape(-1).copy()
     gradient = analytic.reshape(-1)
     free = gradient != 0

@@ -3,7 +3,7 @@
 What a pullback returns says little about the numbers that it went through: the 1/sqrt(eps) of a
 layer norm multiplies the rounding of a difference that is zero, a saturated softmax subtracts
 numbers that are equal to the last digit. So before a small difference between two answers counts,
-inputs and cotangent are moved by a few roundings each, and what the answer does then is its noise.
+inputs and cotangent are moved in their last digits, and how far the answer then moves is its noise.
 """
 
 from __future__ import annotations
