@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradcheck.engine import check
     from gradcheck.frameworks.calling import call_op
     from gradcheck.frameworks.protocol import Array, Framework, OpCall, Precision
-    from gradcheck.frameworks.shadow import Edge, ShadowGraph
+    from gradcheck.frameworks.shadow import Edge, Made, ShadowGraph
     from gradcheck.frameworks.walk import walk_leaves
     from gradcheck.names.register import Register
     from gradcheck.probe.batches import Batch, collate
@@ -43,6 +43,7 @@ __all__ = [
     "Finding",
     "Framework",
     "Line",
+    "Made",
     "OpCall",
     "Options",
     "Precision",
@@ -68,6 +69,7 @@ _LOADED_FROM = {
     "Finding": "result",
     "Framework": "frameworks.protocol",
     "Line": "source.line",
+    "Made": "frameworks.shadow",
     "OpCall": "frameworks.protocol",
     "Options": "checks.base",
     "Precision": "frameworks.protocol",

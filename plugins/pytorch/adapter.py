@@ -15,6 +15,7 @@ from .arrays import as_array
 from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace
 from .handwritten import handwritten
+from .pulling import pull
 
 Tensor = torch.Tensor
 
@@ -109,8 +110,7 @@ class PyTorch:
         given = torch.from_numpy(cotangent).to(output.dtype)
         if not output.requires_grad:
             return [None] * len(leaves)
-        found = torch.autograd.grad(output, leaves, given, retain_graph=True, allow_unused=True)
-        return [None if g is None else as_array(g) for g in found]
+        return [None if g is None else as_array(g) for g in pull([output], leaves, [given])]
 
     def grad(self, leaf: Tensor) -> Array | None:
         if leaf.grad is None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from gradcheck import Edge, Line, ShadowGraph
+from gradcheck import Edge, Line, Made, ShadowGraph
 
 _TORCH, *_OURS = (
     os.path.dirname(os.path.abspath(sys.modules[name].__file__ or "")) + os.sep
@@ -24,13 +24,58 @@ _TORCH, *_OURS = (
 )
 _SKIPPED = (_TORCH, *_OURS)
 LEAVING = ("numpy", "item", "tolist", "__array__", "__float__", "__int__")
+READS_SHAPE = frozenset(
+    f"{kind}_like" for kind in ("zeros", "ones", "empty", "full", "rand", "randn", "randint")
+) | {f"new_{kind}" for kind in ("zeros", "ones", "empty", "full", "tensor", "empty_strided")}
+"""Calls that take only the shape, the dtype and the device of their first tensor: no value of it
+gets into the result, so no gradient is lost there."""
+_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 
 class Trace(ShadowGraph):
-    """The shadow graph of PyTorch. A step may return more than one tensor."""
+    """The shadow graph of PyTorch. A step may return more than one tensor.
+
+    Where a call was not seen (it worked in place, or is an `autograd.Function`), autograd's own
+    graph leads on to the tensors that are known.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._results: dict[Any, torch.Tensor] = {}
+
+    def record(
+        self, result: Any, edges: Iterable[Edge], *, op: str | None = None, at: Line | None = None
+    ) -> None:
+        super().record(result, edges, op=op, at=at)
+        if result.grad_fn is not None:
+            self._results[result.grad_fn] = result
 
     def ends(self, output: Any) -> list[Edge]:
         return [Edge(tensor) for tensor in tensors_in(output)]
+
+    def origin(self, tensor: Any) -> Made | None:
+        made = super().origin(tensor)
+        node = tensor.grad_fn
+        if node is None or self._results.get(node) is tensor:
+            return made
+        before: Sequence[Edge] = () if made is None else made.edges
+        name = getattr(type(node), "_forward_cls", type(node)).__name__
+        op, at = (name, None) if made is None else (made.op, made.at)
+        return Made(op, at, (*before, *self._behind(node)))
+
+    def _behind(self, node: Any) -> Iterator[Edge]:
+        """The nearest known tensors behind a node of autograd's graph."""
+        stack, seen = [node], {node}
+        while stack:
+            for following, _ in stack.pop().next_functions:
+                if following is None or following in seen:
+                    continue
+                seen.add(following)
+                known = getattr(following, "variable", self._results.get(following))
+                if known is None:
+                    stack.append(following)
+                else:
+                    yield Edge(known)
 
 
 class Recorder(TorchFunctionMode):
@@ -51,11 +96,17 @@ class Recorder(TorchFunctionMode):
             self._freezes(inputs[0], (*args, *kwargs.values())[1:])
         out = func(*args, **kwargs)
         results = [t for t in tensors_in(out) if all(t is not i for i in inputs)]
+        given = None if recording else _inside_function()
+        if given is not None:
+            self._within(given, results, name)
+            return out
         if inputs and not results and name in LEAVING and not _by_the_harness():
             at = user_line()
             if at is not None:
                 kind = "item" if name not in ("numpy", "__array__") else "rebuilt"
                 self.graph.leave(inputs[0], at, kind)
+        if name in READS_SHAPE:
+            inputs = inputs[1:]
         if inputs and results and name != "grad":
             at = user_line()
             for result in results:
@@ -63,6 +114,13 @@ class Recorder(TorchFunctionMode):
                 edges = [Edge(i, cut, at, op=name, op_at=at) for i, cut in zip(inputs, cuts)]
                 self.graph.record(result, edges, op=name, at=at)
         return out
+
+    def _within(self, given: list[torch.Tensor], results: list[torch.Tensor], name: str) -> None:
+        """In the forward of an `autograd.Function` nothing is recorded on purpose: its backward
+        stands for all that happens there, whichever way the values take."""
+        at = user_line()
+        for result in results:
+            self.graph.record(result, [Edge(t, None, at) for t in given], op=name, at=at)
 
     def _freezes(self, leaf: torch.Tensor, flags: tuple[Any, ...]) -> None:
         frame = _users_frame()
@@ -101,6 +159,17 @@ def _cut(name: str, source: torch.Tensor, result: torch.Tensor, recording: bool)
     if name in ("detach", "data"):
         return "detach"
     return "rebuilt" if recording else "no_grad"
+
+
+def _inside_function() -> list[torch.Tensor] | None:
+    """The tensors that were given to the `autograd.Function` whose forward runs now; None outside
+    of one."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is _APPLY:
+            return list(tensors_in([frame.f_locals.get("args"), frame.f_locals.get("kwargs")]))
+        frame = frame.f_back
+    return None
 
 
 def user_line() -> Line | None:

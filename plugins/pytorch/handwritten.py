@@ -19,6 +19,7 @@ from gradcheck import Array, OpCall, defined_at
 
 from .arrays import as_array
 from .cuts import user_line
+from .pulling import pull
 
 Function = torch.autograd.Function
 
@@ -50,6 +51,9 @@ class FunctionCall:
         self.input_names = tuple(names[i] for i in self.slots)
         self.needs = tuple(t.requires_grad and t.is_floating_point() for t in tensors)
         self.sources: tuple[int | str | None, ...] = (None,) * len(tensors)
+        self._pulled_once = False
+        """A reversible layer gives up what it saved: its graph is good for one backward, which is
+        all that training does, and every further one gets a graph of its own."""
         self.attrs: Mapping[str, Any] = {
             names[i]: a for i, a in enumerate(arguments) if i not in self.slots
         }
@@ -59,25 +63,45 @@ class FunctionCall:
             return _flat(self._apply([_tensor(v) for v in inputs]))
 
     def vjp(self, inputs: Sequence[Any]) -> tuple[Array, Callable[[Array], list[Array | None]]]:
+        outputs, leaves = self._graph(inputs)
+        fresh = True
+
+        def pullback(cotangent: Array) -> list[Array | None]:
+            nonlocal outputs, leaves, fresh
+            if not fresh and self._pulled_once:
+                outputs, leaves = self._graph(inputs)
+            try:
+                return self._pulled(outputs, leaves, cotangent)
+            except Exception:
+                if fresh:
+                    raise
+                self._pulled_once = True
+                outputs, leaves = self._graph(inputs)
+                return self._pulled(outputs, leaves, cotangent)
+            finally:
+                fresh = False
+
+        return _flat(outputs), pullback
+
+    def _graph(self, inputs: Sequence[Any]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """The outputs on leaves of these values, and the leaves."""
         leaves = [_tensor(v).requires_grad_(need) for v, need in zip(inputs, self.needs)]
         with torch.enable_grad():
             # A copy of each: a Function may work in place, which a leaf does not allow.
-            outputs = self._apply([leaf.clone() for leaf in leaves])
+            return self._apply([leaf.clone() for leaf in leaves]), leaves
+
+    def _pulled(
+        self, outputs: Sequence[torch.Tensor], leaves: Sequence[torch.Tensor], cotangent: Array
+    ) -> list[Array | None]:
         wanted = [leaf for leaf, need in zip(leaves, self.needs) if need]
         reached = [t for t in outputs if t.requires_grad]
-
-        def pullback(cotangent: Array) -> list[Array | None]:
-            parts = _parts(cotangent, outputs)
-            given = [part for part, t in zip(parts, outputs) if t.requires_grad]
-            if not reached or not wanted:
-                return [None] * len(inputs)
-            found = iter(
-                torch.autograd.grad(reached, wanted, given, retain_graph=True, allow_unused=True)
-            )
-            gradients = [next(found) if need else None for need in self.needs]
-            return [None if g is None else as_array(g) for g in gradients]
-
-        return _flat(outputs), pullback
+        if not reached or not wanted:
+            return [None] * len(leaves)
+        parts = _parts(cotangent, outputs)
+        given = [part for part, t in zip(parts, outputs) if t.requires_grad]
+        found = iter(pull(reached, wanted, given))
+        gradients = [next(found) if need else None for need in self.needs]
+        return [None if g is None else as_array(g) for g in gradients]
 
     def _apply(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         arguments = self.arguments.copy()

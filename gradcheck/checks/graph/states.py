@@ -20,6 +20,10 @@ PROVEN = 3
 """Parameters behind one cut whose slope is measured; the trace shows that the others lie there too,
 and measuring each would cost more than it shows."""
 
+FAR = (0.3, 1.0, 1.0, 3.0, 3.0)
+"""How far the other parameters move, in units of their spread, until one that is idle has an
+effect. A router that sends no sample to an expert needs to be moved far."""
+
 
 class Classifier:
     """Gives every parameter its status."""
@@ -161,13 +165,14 @@ class Classifier:
 
     def _elsewhere(self) -> Iterator[tuple[Subject, str]]:
         subject = self.report.subject
-        moved = subject.fresh()
         rng = np.random.default_rng([subject.seed, 11])
-        for name in moved.leaves:
-            array = moved.get(name)
-            scale = max(float(np.std(array)), 0.1)
-            moved.set(name, array + 0.3 * scale * rng.standard_normal(array.shape))
-        yield moved, "at other values of the parameters"
+        for far in FAR:
+            moved = subject.fresh()
+            for name in moved.leaves:
+                array = moved.get(name)
+                scale = max(float(np.std(array)), 0.1)
+                moved.set(name, array + far * scale * rng.standard_normal(array.shape))
+            yield moved, "at other values of the parameters"
         if subject.model is None:
             return
         other = subject.fresh()

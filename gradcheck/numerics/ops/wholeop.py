@@ -42,12 +42,22 @@ class WholeOp:
         framework = self.subject.framework
         result, leaves, output = self._forward(inputs)
         last: list[Any] = [leaves, output]
+        pulled = False
         wanted = [n for n, needed in zip(self.input_names, self.needs) if needed]
 
         def pullback(g: Array) -> list[Array | None]:
+            nonlocal pulled
             leaves, output = last
             if isinstance(framework, KeepsGraph):
-                parts = framework.pull(output, [leaves[n] for n in wanted], g)
+                try:
+                    parts = framework.pull(output, [leaves[n] for n in wanted], g)
+                except Exception:
+                    if not pulled:
+                        raise
+                    # a graph that is good for one backward, as that of a reversible layer
+                    _, leaves, output = self._forward(inputs)
+                    parts = framework.pull(output, [leaves[n] for n in wanted], g)
+                pulled = True
             else:
                 if output is None:
                     _, leaves, output = self._forward(inputs)

@@ -1,0 +1,191 @@
+"""Layers that train with PyTorch and refuse something that a check might ask of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradcheck import check_gradients, hookimpl
+from gradcheck.testing import Kit
+from tests.support.results import codes
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("gradcheck.plugins.pytorch.handwritten")
+nn = torch.nn
+
+
+def refuses_grad() -> None:
+    if not torch.autograd._is_checkpoint_valid():
+        raise RuntimeError("this layer is not compatible with .grad(): use .backward()")
+
+
+class Checkpointed(torch.autograd.Function):
+    """Runs `layer` again in the backward, as checkpointing does; `factor` plants a fault."""
+
+    factor = 1.0
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, layer: Any) -> Any:
+        ctx.layer = layer
+        ctx.save_for_backward(x)
+        return layer(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        refuses_grad()
+        x = ctx.saved_tensors[0].detach().requires_grad_()
+        with torch.enable_grad():
+            y = ctx.layer(x)
+        torch.autograd.backward(y, Checkpointed.factor * g)
+        return x.grad, None
+
+
+class Reversible(torch.autograd.Function):
+    """Keeps only its output, computes the input from it in the backward, and lets it go then."""
+
+    factor = 1.0
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        y = torch.sinh(x)
+        ctx.y = y.detach()
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        refuses_grad()
+        x = torch.asinh(ctx.y)
+        del ctx.y
+        return Reversible.factor * g * torch.cosh(x)
+
+
+class Net(nn.Module):
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.way = way
+        self.first = nn.Linear(3, 5)
+        self.second = nn.Linear(5, 2)
+
+    def forward(self, x: Any) -> Any:
+        if self.way == "reversible":
+            return self.second(Reversible.apply(self.first(x)))
+        if self.way == "reentrant":
+            checkpoint = torch.utils.checkpoint.checkpoint
+            return self.second(checkpoint(self.first, x.requires_grad_(), use_reentrant=True))
+        return self.second(Checkpointed.apply(self.first(x), torch.tanh))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("function", [lambda x: Checkpointed.apply(x, torch.tanh),
+                                      lambda x: Reversible.apply(x).cos()])  # fmt: skip
+def test_an_op_that_refuses_grad_is_pulled_as_training_does(function: Any, seed: int) -> None:
+    x = np.random.default_rng(seed).standard_normal((3, 4))
+    assert check_gradients(function, x, framework="pytorch", seed=seed).findings == ()
+
+
+@pytest.mark.parametrize("way", ["checkpointed", "reversible", "reentrant"])
+def test_a_model_with_layers_that_refuse_grad(way: str) -> None:
+    import torch.utils.checkpoint  # noqa: F401
+
+    x = np.random.default_rng(1).standard_normal((4, 3))
+    result = check_gradients(Net(way), x, loss=lambda y: (y**2).mean())
+    assert result.findings == ()
+
+
+@pytest.mark.parametrize("kind", [Checkpointed, Reversible])
+def test_a_fault_in_such_a_layer_is_seen(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind, "factor", 1.01)
+    x = np.random.default_rng(1).standard_normal((4, 3))
+    result = check_gradients(Net(kind.__name__.lower()), x, loss=lambda y: (y**2).mean())
+    assert codes(result) == ["wrong_gradient"]
+    assert result.findings[0].op == kind.__name__
+
+
+class Experts(nn.Module):
+    """Collects the results of its experts in a buffer of zeros shaped like the input."""
+
+    def __init__(self, broken: bool = False) -> None:
+        super().__init__()
+        self.broken = broken
+        self.first = nn.Linear(64, 6)
+        self.gate = nn.Linear(6, 2)
+        self.experts = nn.ModuleList([nn.Linear(6, 6) for _ in range(2)])
+        self.last = nn.Linear(6, 10)
+
+    def forward(self, x: Any) -> Any:
+        h = self.first(x.flatten(1))
+        scores = self.gate(h).softmax(-1)
+        final = torch.zeros_like(h)
+        for i, expert in enumerate(self.experts):
+            rows = torch.where(scores.argmax(-1) == i)[0]
+            given = h[rows].detach() if self.broken else h[rows]
+            final.index_add_(0, rows, torch.tanh(expert(given)) * scores[rows, i, None])
+        return self.last(final)
+
+
+class Clamped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        return torch.from_numpy(x.detach().numpy().clip(-1, 1) ** 3)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return g * 3 * x**2 * (x.abs() < 1)
+
+
+class WithFunction(nn.Module):
+    def __init__(self, broken: bool = False) -> None:
+        super().__init__()
+        self.broken = broken
+        self.first = nn.Linear(64, 6)
+        self.last = nn.Linear(6, 10)
+
+    def forward(self, x: Any) -> Any:
+        h = Clamped.apply(self.first(x.flatten(1)))
+        return self.last(torch.tensor(h.tolist(), dtype=h.dtype) if self.broken else h)
+
+
+class Plugin:
+    @hookimpl
+    def gradcheck_register(self, register: Any) -> None:
+        register.model("experts", Experts, framework="pytorch")
+        register.model("with_function", WithFunction, framework="pytorch")
+
+
+CASE = """
+framework: pytorch
+model: {model}
+args: {{broken: {broken}}}
+data: {{name: digits, batch: 8}}
+loss: cross_entropy
+checks: [graph]
+"""
+
+
+@pytest.fixture(scope="module")
+def kit() -> Kit:
+    kit = Kit()
+    kit.register(Plugin(), "layers")
+    return kit
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("model", ["experts", "with_function"])
+def test_no_cut_where_only_a_shape_is_read_or_a_function_runs(
+    kit: Kit, model: str, seed: int
+) -> None:
+    result = kit.run_case(CASE.format(model=model, broken="false") + f"seed: {seed}")["graph"]
+    assert result.findings == ()
+    assert not [note for note in result.notes if "takes part of the gradient" in note]
+
+
+def test_a_cut_behind_a_function_is_still_traced(kit: Kit) -> None:
+    finding = kit.run_case(CASE.format(model="with_function", broken="true"))["graph"].findings[0]
+    assert finding.code == "cut"
+    assert "h.tolist()" in " ".join(finding.lines)
+    assert set(finding.data["parameters"]) == {"first.weight", "first.bias"}
