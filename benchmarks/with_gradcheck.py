@@ -18,7 +18,7 @@ from gradcheck.frameworks.protocol import Precision
 from gradcheck.frameworks.tinytorch import TinyTorch
 from gradcheck.names import load as plugins
 from gradcheck.names.registry import Registry
-from gradcheck.numerics.core.noise import Precision as Roundoff
+from gradcheck.numerics.core.differences import Precision as Roundoff
 from gradcheck.numerics.end_to_end import endtoend, entrywise, preflight
 from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.examine import Settings, examine

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from gradcheck.frameworks.protocol import OpCall, SecondOrder
-from gradcheck.numerics.core.noise import scale_of
+from gradcheck.numerics.calls import check_calls
+from gradcheck.numerics.core.differences import scale_of
 from gradcheck.numerics.end_to_end.complexstep import NotAnalytic
 from gradcheck.numerics.end_to_end.directions import Forward
 from gradcheck.numerics.end_to_end.endtoend import EndToEnd, check_directions, make_forward
@@ -19,9 +20,15 @@ from gradcheck.numerics.end_to_end.preflight import prepare
 from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.end_to_end.secondlook import acquit
 from gradcheck.numerics.end_to_end.secondorder import check_second_order
-from gradcheck.numerics.ops.calls import LocalProof, check_calls
 from gradcheck.numerics.telling.conclude import Evidence, Examination, Second, conclude
-from gradcheck.numerics.telling.evidence import ComplexSteps, Entries, LeafEvidence, Seen, seen
+from gradcheck.numerics.telling.evidence import (
+    ComplexSteps,
+    Entries,
+    LeafEvidence,
+    LocalProof,
+    Seen,
+    seen,
+)
 from gradcheck.numerics.telling.figures import heatmap
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding

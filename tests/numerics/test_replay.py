@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.end_to_end.directions import ROOM, grouped
-from gradcheck.numerics.end_to_end.replay import Replay
-from gradcheck.numerics.end_to_end.rows import Rows, join, split
+from gradcheck.numerics.end_to_end.replay import Replay, Rows, join, split
 from gradcheck.probe.from_case import CaseSubject
 from gradcheck.probe.subject import Subject
 from gradcheck.yamlcases.case import Case

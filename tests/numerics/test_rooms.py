@@ -26,6 +26,17 @@ def test_core_knows_arrays_only(path):
     assert [n for n in ours if not n.startswith("gradcheck.numerics.core.")] == []
 
 
+ROOMS = re.findall(r"^\*\*(\w+)/\*\*", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_itself_and_the_rooms_above_it(room):
+    allowed = {*ROOMS[: ROOMS.index(room) + 1], "numerics"}
+    for path in (HOME / room).glob("*.py"):
+        found = [n.split(".")[2] for n in imports(path) if n.startswith("gradcheck.numerics.")]
+        assert set(found) <= allowed, path.name
+
+
 def test_the_idea_in_twenty_lines_runs():
     (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict = {}

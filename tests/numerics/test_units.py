@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradcheck.numerics.core import differences, noise
-from gradcheck.numerics.core.differences import sixth_difference, slope
-from gradcheck.numerics.core.noise import Precision, measured_noise, scale_of
+from gradcheck.numerics.core import differences
+from gradcheck.numerics.core.differences import (
+    Precision,
+    measured_noise,
+    scale_of,
+    sixth_difference,
+    slope,
+)
 from gradcheck.numerics.core.verdict import OPEN, RIGHT, WRONG, compare
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.telling.diagnose import diagnose
@@ -196,4 +201,4 @@ def test_a_wrong_row_is_diagnosed():
 
 def test_module_names():
     assert differences.SLOPE[2] == (2 / 3, -1 / 12)
-    assert noise.Precision().double
+    assert differences.Precision().double

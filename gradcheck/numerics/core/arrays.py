@@ -25,3 +25,10 @@ def index_at(flat: Any, shape: Sequence[int]) -> tuple[int, ...]:
 def first_true(mask: Array) -> tuple[int, ...]:
     """The index of the first entry that is true."""
     return index_at(np.argmax(mask), mask.shape)
+
+
+def float64(value: Any) -> Any:
+    """Floating arrays as float64, everything else as it is."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype != np.float64:
+        return value.astype(np.float64)
+    return value

@@ -12,8 +12,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from gradcheck.numerics.core.arrays import Array
-from gradcheck.numerics.core.differences import Lines, one_sided
-from gradcheck.numerics.core.noise import Precision
+from gradcheck.numerics.core.differences import Lines, Precision, one_sided
 from gradcheck.numerics.core.verdict import KINK, SURE, UNSURE, WRONG, Comparison
 
 POINTS = (1.0, 2.0, 3.0, -1.0, -2.0, -3.0)

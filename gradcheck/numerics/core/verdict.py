@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradcheck.numerics.core.arrays import Array
-from gradcheck.numerics.core.differences import Lines, sixth_difference, slope
-from gradcheck.numerics.core.noise import Precision
+from gradcheck.numerics.core.differences import Lines, Precision, sixth_difference, slope
 
 OPEN, RIGHT, WRONG, KINK, UNSURE = 0, 1, 2, 3, 4
 """States of a line. KINK: certified between left and right derivative. UNSURE: no estimate good

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.core.noise import Precision, measured_noise, scale_of
+from gradcheck.numerics.core.differences import Precision, measured_noise, scale_of
 from gradcheck.numerics.core.threads import spread
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.replay import Move, Replay

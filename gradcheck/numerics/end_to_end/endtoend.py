@@ -9,8 +9,8 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.arrays import signed
+from gradcheck.numerics.core.differences import Precision
 from gradcheck.numerics.core.kinks import certify
-from gradcheck.numerics.core.noise import Precision
 from gradcheck.numerics.core.verdict import (
     OPEN,
     RIGHT,

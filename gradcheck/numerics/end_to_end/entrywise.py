@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradcheck.numerics.core.arrays import index_at, signed
+from gradcheck.numerics.core.differences import Precision, scale_of
 from gradcheck.numerics.core.kinks import certify
-from gradcheck.numerics.core.noise import Precision, scale_of
 from gradcheck.numerics.core.verdict import Comparison, Rules, compare
 from gradcheck.numerics.end_to_end import bisect, complexstep
 from gradcheck.numerics.end_to_end.directions import Forward, ReplayForward

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.core.noise import Precision
+from gradcheck.numerics.core.differences import Precision
 from gradcheck.numerics.core.threads import spread
 from gradcheck.numerics.end_to_end.directions import (
     ROOM,

@@ -1,4 +1,8 @@
-"""The point at which a subject is checked: values, output, analytic gradients."""
+"""The point at which a subject is checked, and the backward there with other cotangents.
+
+Values, output and analytic gradients are what both proofs start from. With other cotangents the
+whole backward shows whether it is linear, and how much of a gradient is rounding.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array, OpCall
-from gradcheck.numerics.core.noise import Precision, scale_of
+from gradcheck.frameworks.protocol import Array, OpCall, Output
+from gradcheck.numerics.core.arrays import index_at
+from gradcheck.numerics.core.differences import Precision, scale_of
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding
 
@@ -64,3 +69,153 @@ class Point:
         """Size of the median entry of each gradient, entries of zero left out."""
         sizes = {n: np.abs(g[g != 0]) for n, g in self.analytic.items() if g is not None}
         return {n: float(np.median(v)) for n, v in sizes.items() if v.size}
+
+
+# --- other cotangents ---------------------------------------------------------------------------
+
+
+FACTOR = -2.5 * 2.0**20
+"""More than any threshold at which gradients are clipped."""
+ORDINARY = -2.5
+"""A factor of the size that training has: what is linear with it, and loses a few digits with
+`FACTOR`, is not wrong (a matrix exponential, a result in float16)."""
+DIGITS = 1e-5
+"""Below this relative difference a backward may have lost digits to the size of the cotangent."""
+NEAR = (0.9917157287525381, 0.9958578643762691, 1.004142135623731, 1.0082842712474619)
+"""Factors beside the first: a backward that is not linear does nearly the same with all of them,
+rounding falls differently each time. No short binary fractions, which round alike."""
+SURE = 20.0
+"""A deviation from linearity must be this many times what rounding does."""
+SAME_DIGITS = 1e-12
+"""Mostly the two gradients agree to the last digits, and nothing more needs to be asked."""
+ROUNDINGS = 1e3
+"""Last digits that a whole backward may lose of the largest numbers in it."""
+OF_ONE = 64.0
+"""Last digits that the difference of a probability and one may lose, both being about 1."""
+RELATIVE = 1e-9
+"""Share of its largest entry by which a gradient may differ in any case."""
+
+
+def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
+    """backward(a g) must give a times backward(g), whatever the framework does in between.
+
+    output: of a forward of its own. Adds a finding to `point`, or a note where the framework takes
+    no cotangent of a scalar.
+    """
+    try:
+        again = pulled(point, FACTOR, output)
+    except Exception as error:
+        if not scalar:
+            raise
+        point.notes.append(
+            f"the cotangent was always 1: backward takes no other ({type(error).__name__})"
+        )
+        return
+    rounding: dict[str, float] | None = None
+    ordinary: dict[str, Array | None] | None = None
+    # A result in float16 has no room for large cotangents: they overflow to infinity.
+    fits = abs(FACTOR) * float(np.abs(point.weights).max()) < float(np.finfo(point.dtype).max)
+    for name, first in point.analytic.items():
+        second = again[name]
+        if first is None or second is None:
+            continue
+        expected = FACTOR * first.astype(np.float64)
+        apart = np.abs(second - expected)
+        worst = float(np.fmax.reduce(apart, axis=None, initial=0.0))
+        if worst <= SAME_DIGITS * float(np.max(np.abs(expected), initial=0.0)):
+            continue
+        if worst <= _slack(point, name, expected, _largest(point)):
+            continue
+        if rounding is None:
+            rounding = rounding_of(point, again)
+        if worst <= SURE * abs(FACTOR) * rounding[name]:
+            continue
+        if worst <= DIGITS * np.max(np.abs(expected)) or not fits:
+            if ordinary is None:
+                ordinary = pulled(point, ORDINARY)
+            if _linear(point, name, ORDINARY, ordinary[name]):
+                continue
+        index = index_at(np.argmax(apart), apart.shape)
+        point.findings.append(
+            Finding(
+                code="not_linear",
+                parameter=name,
+                index=index,
+                analytic=float(second[index]),
+                numeric=float(expected[index]),
+                message=f"backward is not linear: with the cotangent times {FACTOR:.3g} the "
+                f"gradient of {name}{list(index)} is {second[index]:.6g}, not "
+                f"{expected[index]:.6g}",
+                advice="a backward multiplies its cotangent by the Jacobian and does nothing else "
+                "to it: no relu, abs, sign, clip or normalisation",
+            )
+        )
+        return
+
+
+def _linear(point: Point, name: str, factor: float, found: Array | None) -> bool:
+    """Whether `found`, with `factor` times the cotangent, is `factor` times the gradient."""
+    first = point.analytic[name]
+    if first is None or found is None:
+        return first is None and found is None
+    expected = factor * first.astype(np.float64)
+    worst = float(np.max(np.abs(found - expected), initial=0.0))
+    return bool(worst <= _slack(point, name, expected, _largest(point)))
+
+
+def _largest(point: Point) -> float:
+    """What is truly zero (a bias before a batch norm) is rounding of the size of the others."""
+    sizes = (float(np.abs(g).max()) for g in point.analytic.values() if g is not None and g.size)
+    return max(sizes, default=0.0)
+
+
+def pulled(point: Point, factor: float, output: Output = None) -> dict[str, Array | None]:
+    """The gradients with `factor` times the cotangent, of `output` or of a new forward."""
+    subject = point.subject
+    output = subject.forward() if output is None else output
+    subject.zero_grad()
+    subject.backward(output, (factor * point.weights).astype(point.dtype))
+    return subject.grads()
+
+
+def rounding_of(point: Point, again: dict[str, Array | None] | None = None) -> dict[str, float]:
+    """Rounding in the analytic gradient of each leaf: how far the results of nearby cotangents,
+    divided by their factors, lie apart. Zeros where the backward does not even repeat itself, for
+    then the differences are not rounding.
+
+    again: the gradients with `FACTOR` times the cotangent, when they are there already.
+    """
+    try:
+        again = pulled(point, FACTOR) if again is None else again
+        repeated = pulled(point, FACTOR)
+        others = [(FACTOR * near, pulled(point, FACTOR * near)) for near in NEAR]
+    except Exception:  # this framework takes no cotangent: reported as a note before
+        return dict.fromkeys(point.values, 0.0)
+    found = {}
+    for name, first in again.items():
+        same = repeated[name]
+        samples = [(FACTOR, first), *((f, g[name]) for f, g in others)]
+        found[name] = 0.0
+        known = point.analytic[name]
+        if first is None or same is None or known is None or not first.size:
+            continue
+        expected = FACTOR * known.astype(np.float64)
+        if not (np.abs(first - same) <= _slack(point, name, expected, 0.0)).all():
+            continue
+        scaled = [g.astype(np.float64) / f for f, g in samples if g is not None]
+        found[name] = float(np.max(np.ptp(np.stack(scaled), axis=0)))
+    return found
+
+
+def _slack(point: Point, name: str, expected: Array, largest: float) -> float:
+    """What rounding may do, from the sizes of values and gradients alone: a first look."""
+    # A float64 gradient that came through a float32 result is as coarse as that.
+    kinds = [g.dtype for g in (point.analytic[name],) if g is not None] + [point.dtype]
+    eps = max(float(np.finfo(d).eps) for d in kinds if d.kind == "f")
+    size = float(np.max(np.abs(expected))) if expected.size else 0.0
+    # Terms that cancel (a saturated softmax) leave rounding that does not depend on the cotangent.
+    rounding = ROUNDINGS * eps * float(np.max(np.abs(point.weights * point.value), initial=0.0))
+    scale = scale_of(point.values[name])
+    unit = float(np.abs(point.weights).max()) * min(1.0, scale) ** 2
+    apart_from_size = ROUNDINGS * eps * largest + OF_ONE * eps * unit + rounding / scale
+    return max(RELATIVE, ROUNDINGS * eps) * size + abs(FACTOR) * apart_from_size

@@ -10,13 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.core.differences import slope
-from gradcheck.numerics.core.noise import Precision, measured_noise, scale_of
+from gradcheck.numerics.core.differences import Precision, measured_noise, scale_of, slope
 from gradcheck.numerics.core.verdict import UNSURE
-from gradcheck.numerics.end_to_end.cotangents import pulled, rounding_of
 from gradcheck.numerics.end_to_end.directions import Forward
 from gradcheck.numerics.end_to_end.endtoend import EndToEnd, LeafFault
-from gradcheck.numerics.end_to_end.point import Point
+from gradcheck.numerics.end_to_end.point import Point, pulled, rounding_of
 from gradcheck.numerics.ops.secondlook import NEAR
 
 ROUGH = 1e-3

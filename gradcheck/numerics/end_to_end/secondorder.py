@@ -8,8 +8,7 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array, SecondOrder
 from gradcheck.numerics.core.arrays import index_at, signed
-from gradcheck.numerics.core.differences import slope
-from gradcheck.numerics.core.noise import scale_of
+from gradcheck.numerics.core.differences import scale_of, slope
 from gradcheck.numerics.core.verdict import SURE
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.result import Finding

@@ -11,9 +11,16 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, MayDraw, OpCall
-from gradcheck.numerics.ops.breach import Breach, Parts, copies, gap_between, pulled, size_of
-from gradcheck.numerics.ops.linearity import check_linear
-from gradcheck.numerics.ops.pullback_noise import pullback_noise
+from gradcheck.numerics.ops.pullback import (
+    Breach,
+    Parts,
+    check_linear,
+    copies,
+    gap_between,
+    pullback_noise,
+    pulled,
+    size_of,
+)
 
 REPEATS = 1e-12
 """Share by which a second call of a pullback may differ: at most a sum in another order."""

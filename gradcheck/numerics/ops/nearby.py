@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
-from gradcheck.numerics.core.noise import scale_of
+from gradcheck.numerics.core.differences import scale_of
 from gradcheck.numerics.core.verdict import KINK
 from gradcheck.numerics.ops.batching import BatchedOp
 from gradcheck.numerics.ops.local import InputVerdict

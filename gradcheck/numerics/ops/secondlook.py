@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.differences import Precision
 from gradcheck.numerics.core.kinks import certify
-from gradcheck.numerics.core.noise import Precision
-from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, WRONG
-from gradcheck.numerics.ops.local import InputVerdict
-from gradcheck.numerics.ops.oplines import OpLines, check_some
+from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, WRONG, Comparison, compare
+from gradcheck.numerics.ops import sparsity
+from gradcheck.numerics.ops.local import InputVerdict, OpLines, Some
 
 NEAR = 0.1
 """An estimate agrees with the analytic value when it lies within this share of the accuser's
@@ -75,8 +75,17 @@ def _again(
     if not chosen.size:
         return False
     outcome = verdict.outcome
-    again = check_some(lines, chosen, outcome.analytic, h0, precision)
+    again = _one_by_one(lines, chosen, outcome.analytic, h0, precision)
     gap = np.abs(outcome.numeric - outcome.analytic)[chosen]
     right = (again.state == RIGHT) & (again.limit < NEAR * gap)
     outcome.adopt(chosen[right], again, right)
     return bool(right.any())
+
+
+def _one_by_one(
+    lines: OpLines, chosen: Array, analytic: Array, h0: Array, precision: Precision
+) -> Comparison:
+    """The verdict on `chosen` entries, one at a time, with other steps. analytic, h0: of all."""
+    dense = sparsity.dense(lines.op.inputs[lines.slot].shape, lines.op.base.size)
+    whole = OpLines(lines.op, lines.slot, lines.weights, dense)
+    return compare(Some(whole, chosen), analytic[chosen], h0[chosen], precision)

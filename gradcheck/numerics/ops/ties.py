@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
-from gradcheck.numerics.core.noise import scale_of
+from gradcheck.numerics.core.differences import scale_of
 
 STEP = 2.0**-20
 """How far the entries are moved, as a share of the typical entry."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,9 +10,8 @@ from gradcheck.frameworks.protocol import Array, OpCall, backward_at
 from gradcheck.numerics.core.arrays import first_true, index_at
 from gradcheck.numerics.core.verdict import KINK, WRONG
 from gradcheck.numerics.end_to_end.bisect import find_entry
-from gradcheck.numerics.ops.breach import Breach
-from gradcheck.numerics.ops.local import InputVerdict
-from gradcheck.numerics.ops.oplines import FIRST_STEP, OneOp, OpLines
+from gradcheck.numerics.ops.local import FIRST_STEP, InputVerdict, OneOp, OpLines
+from gradcheck.numerics.ops.pullback import Breach
 from gradcheck.numerics.telling.diagnose import diagnose
 from gradcheck.numerics.telling.evidence import LeafEvidence
 from gradcheck.result import Finding
@@ -188,22 +186,17 @@ def locate(verdict: InputVerdict, part: Array | None) -> tuple[tuple[int, ...], 
     return find_entry(forward, "", x, gradient, direction, h, total)
 
 
-def end_to_end(
-    faults: Sequence[LeafEvidence], wrong: list[str], total: int, *, local: bool
-) -> list[Finding]:
-    """Findings for leaves that fail though every op call is right (or there is no tape).
-
-    faults: the worst first. wrong: all wrong leaves, of `total`.
-    """
-    return [_leaf(fault, wrong, total, local=local, first=not i) for i, fault in enumerate(faults)]
-
-
-def _leaf(leaf: LeafEvidence, wrong: list[str], total: int, *, local: bool, first: bool) -> Finding:
-    fault = leaf.fault
+def wrong_leaf(
+    seen: LeafEvidence, wrong: list[str], total: int, *, ops_are_right: bool, first: bool
+) -> Finding:
+    """Report a leaf that fails end to end. wrong: all wrong leaves, of `total`. first: whether it
+    is the worst, which speaks for the others. ops_are_right: whether every
+    op call was checked by itself."""
+    fault = seen.fault
     name, index, analytic, numeric = fault.name, fault.index, fault.analytic, fault.numeric
     in_bars = ""
-    if leaf.bars is not None:
-        in_bars = f" ({leaf.bars:.2g} error bars along a direction through the tensor)"
+    if seen.bars is not None:
+        in_bars = f" ({seen.bars:.2g} error bars along a direction through the tensor)"
     lines = [
         f"analytic {analytic:.9g}, numeric {numeric:.9g}, "
         f"relative error {fault.relative:.3g}{in_bars}"
@@ -213,10 +206,10 @@ def _leaf(leaf: LeafEvidence, wrong: list[str], total: int, *, local: bool, firs
         if len(wrong) > 1:
             rest = ", ".join(wrong[:5]) + (", ..." if len(wrong) > 5 else "")
             lines.append(f"{len(wrong)} of {total} tensors are wrong: {rest}")
-        advice = leaf.diagnosis.advice
-        if leaf.diagnosis.text:
-            lines.append(f"diagnosis (of {leaf.looked_at} entries): {leaf.diagnosis.text}")
-        if local:
+        advice = seen.diagnosis.advice
+        if seen.diagnosis.text:
+            lines.append(f"diagnosis (of {seen.looked_at} entries): {seen.diagnosis.text}")
+        if ops_are_right:
             lines.append(
                 "every op's own pullback is right at these values: the fault is in how gradients "
                 "are added up or routed (accumulation, tied weights, a branch outside the graph)"

@@ -15,10 +15,15 @@ from typing import Any
 import numpy as np
 
 from gradcheck.numerics.end_to_end.point import Point
-from gradcheck.numerics.ops.calls import LocalProof
 from gradcheck.numerics.telling import blame
-from gradcheck.numerics.telling.certificate import Certificate
-from gradcheck.numerics.telling.evidence import ComplexSteps, Entries, LeafEvidence, Seen
+from gradcheck.numerics.telling.evidence import (
+    Certificate,
+    ComplexSteps,
+    Entries,
+    LeafEvidence,
+    LocalProof,
+    Seen,
+)
 from gradcheck.result import Finding, Result, each_once
 
 MOST = 5
@@ -105,8 +110,17 @@ def conclude(evidence: Evidence) -> Examination:
         )
     else:
         faults, names = _wrong_leaves(evidence, ends, done)
-        leaves = blame.end_to_end(faults, names, certificate.leaves, local=evidence.replayable)
-        done.findings = [*point.findings, *leaves]
+        done.findings = list(point.findings)
+        for place, leaf in enumerate(faults):
+            done.findings.append(
+                blame.wrong_leaf(
+                    leaf,
+                    names,
+                    certificate.leaves,
+                    ops_are_right=evidence.replayable,
+                    first=place == 0,
+                )
+            )
         done.notes += _undecided_note(ends)
     if evidence.second is not None and not done.findings:
         done.findings += evidence.second.findings

@@ -10,8 +10,7 @@ from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.verdict import Comparison
 from gradcheck.numerics.end_to_end import blocks
 from gradcheck.numerics.ops.batching import BatchedOp
-from gradcheck.numerics.ops.local import InputVerdict
-from gradcheck.numerics.ops.oplines import FIRST_STEP, OneOp, OpLines
+from gradcheck.numerics.ops.local import FIRST_STEP, InputVerdict, OneOp, OpLines
 
 STEPS = np.logspace(-1, -9, 17)
 

@@ -1,16 +1,130 @@
-"""Check that a pullback is linear in its cotangent, including very large and very small ones."""
+"""Calling a pullback: how its answers are compared, the rounding in them, and whether it is linear.
+
+What a pullback returns says little about the numbers that it went through: the 1/sqrt(eps) of a
+layer norm multiplies the rounding of a difference that is zero, a saturated softmax subtracts
+numbers that are equal to the last digit. So before a small difference between two answers counts,
+inputs and cotangent are moved in their last digits, and how far the answer then moves is its noise.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.core.arrays import index_at
-from gradcheck.numerics.ops.breach import Breach, Parts, gap_between, pulled, size_of, typical
-from gradcheck.numerics.ops.pullback_noise import pullback_noise
+
+ROUNDED, ROUNDED_SINGLE = 1e-12, 1e-4
+"""Shares by which float64 and narrower cotangents may differ in any case."""
+TINIEST = 1e-300
+"""So that zeros agree with zeros."""
+
+Parts = list[Array | None]
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A law that a pullback breaks. slot: the input concerned, None for the op as a whole."""
+
+    code: str
+    message: str
+    slot: int | None = None
+    index: tuple[int, ...] | None = None
+    got: float | None = None
+    expected: float | None = None
+    advice: str | None = None
+
+
+def copies(values: Sequence[Any]) -> list[Any]:
+    return [np.array(v) if isinstance(v, np.ndarray) else v for v in values]
+
+
+def pulled(pullback: Callable[[Array], Parts], g: Array) -> Parts:
+    with np.errstate(all="ignore"):
+        return [None if p is None else np.array(p) for p in pullback(g)]
+
+
+def typical(value: Any) -> float:
+    return max(size_of(np.asarray(value)), TINIEST) if isinstance(value, np.ndarray) else 1.0
+
+
+def size_of(part: Array) -> float:
+    finite = np.abs(part[np.isfinite(part)])
+    return float(finite.max()) if finite.size else 0.0
+
+
+def gap_between(
+    got: Parts, expected: Parts, relative: float, scales: Sequence[float] | None = None
+) -> tuple[int, tuple[int, ...], float, float] | None:
+    """(slot, index, got, expected) of the worst difference, or None when all agree."""
+    for slot, (part, want) in enumerate(zip(got, expected)):
+        if part is None or want is None:
+            if (part is None) != (want is None):
+                present = part if want is None else want
+                if present is not None and np.any(present):
+                    return slot, (0,) * present.ndim, 0.0, 0.0
+            continue
+        if part.shape != want.shape:
+            return slot, (0,) * part.ndim, 0.0, 0.0
+        if not part.size:
+            continue
+        scale = size_of(want) if scales is None else scales[slot]
+        eps = ROUNDED if part.dtype == np.float64 else ROUNDED_SINGLE
+        with np.errstate(all="ignore"):
+            apart = np.abs(part - want)
+            fine = (apart <= max(relative, eps) * scale + TINIEST) | (part == want)
+            fine |= ~np.isfinite(want)
+        if not fine.all():
+            flat = int(np.argmax(np.where(fine, -1.0, apart)))
+            index = index_at(flat, part.shape)
+            return slot, index, float(part[index]), float(want[index])
+    return None
+
+
+# --- the rounding in an answer ------------------------------------------------------------------
+
+CALLS = 8
+"""Nearby points. The largest change among them is the noise, to a small factor."""
+ROUNDINGS = 4096.0
+"""How far a value is moved, in units of its own last digit: enough that every sum rounds otherwise,
+and three decades below what the laws allow."""
+MARGIN = 32.0
+"""A difference of so many measured noises is still rounding: few calls see a part of it only."""
+
+
+def pullback_noise(
+    call: OpCall, inputs: Sequence[Any], cotangent: Array, first: Parts, rng: np.random.Generator
+) -> list[float]:
+    """By input the absolute size of a difference that rounding alone may make, `MARGIN` included.
+
+    first: what the pullback returns at `inputs` for `cotangent`. Zero where nothing moved, and for
+    inputs without a gradient. A call that is refused measures nothing.
+    """
+    noise = [0.0] * len(first)
+    for _ in range(CALLS):
+        try:
+            _, pullback = call.vjp([_nearby(v, rng) for v in inputs])
+            parts = pulled(pullback, _nearby(cotangent, rng))
+        except Exception:  # a probe of ours: what it raises is unknown, not a fault
+            continue
+        for slot, (part, want) in enumerate(zip(parts, first)):
+            if part is not None and want is not None and part.shape == want.shape:
+                noise[slot] = max(noise[slot], size_of(part - want))
+    return [MARGIN * n for n in noise]
+
+
+def _nearby(value: Any, rng: np.random.Generator) -> Any:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return value
+    away = rng.uniform(-ROUNDINGS, ROUNDINGS, value.shape)
+    moved = value + value * (float(np.finfo(value.dtype).eps) * away)
+    return np.asarray(moved, dtype=value.dtype)
+
+
+# --- linear in the cotangent, very large and very small ones included ---------------------------
 
 HUGE, TINY = 2.0**20, 2.0**-30
 """Sizes of the cotangents that linearity is tried with: an op that clips large ones, or drops small
