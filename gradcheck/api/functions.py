@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradcheck.api import arguments
+from gradcheck.checks.gradient.declared import examine_declared
 from gradcheck.crash import crash
 from gradcheck.frameworks.protocol import Framework, Output
-from gradcheck.numerics.examine import examine
 from gradcheck.probe.from_function import FunctionSubject
 from gradcheck.probe.from_model import ModelSubject
 from gradcheck.probe.subject import Subject
@@ -76,7 +76,8 @@ def check_gradients(
     if not subject.leaves:
         raise ValueError(arguments.nothing_to_check(fn, inputs))
     try:
-        done = examine(subject, dataclasses.replace(chosen.settings(), scalar=loss is not None))
+        settings = dataclasses.replace(chosen.settings(), scalar=loss is not None)
+        done = examine_declared(subject, chosen, settings)
     except Exception as error:
         subject.forward()  # what `fn` itself raises is raised as it is
         finding = crash(error, name=subject.name, is_op=subject.is_op)

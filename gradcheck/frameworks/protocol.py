@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
@@ -292,6 +293,21 @@ class TracesCuts(Protocol):
 
     def trace_cuts(self) -> AbstractContextManager[CutTrace]:
         """Record while a model is made and run once forward; replace nothing afterwards."""
+
+
+Through = Callable[[str, Array, FrameType | None], Array]
+"""through(kind, values, frame) -> what takes the place of values that leave the graph. kind: see
+`Cut.kind`. frame: the innermost outside the framework. Returns `values` itself for no change."""
+
+
+@runtime_checkable
+class HoldsStops(Protocol):
+    """Capability: `gradient: {stop: [...]}` holds what a program detaches on purpose, and a wrong
+    gradient that a detach explains names its line."""
+
+    def holding(self, through: Through) -> AbstractContextManager[None]:
+        """While active, floating values of tensors that need a gradient go through `through` when
+        they leave the graph: by `detach`, as an array, as a number, or in an op under `no_grad`."""
 
 
 # --- capabilities of a CutTrace -------------------------------------------------------------------

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 
 import tinytorch
 from gradcheck.frameworks.calling import call_op
-from gradcheck.frameworks.protocol import Array, Leaf, Output, Precision
+from gradcheck.frameworks.protocol import Array, Leaf, Output, Precision, Through
+from gradcheck.frameworks.tinytorch_stops import holding
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
 from gradcheck.source.harness import is_harness
@@ -106,6 +107,9 @@ class TinyTorch:
     def trace_cuts(self) -> Iterator[Trace]:
         with Tracer() as tracer:
             yield Trace(tracer)
+
+    def holding(self, through: Through) -> AbstractContextManager[None]:
+        return holding(through)
 
     def optimized(self, model: Any) -> list[Leaf]:
         parameters = getattr(model, "parameters", None)

@@ -11,15 +11,18 @@ import numpy as np
 from gradcheck.frameworks.protocol import OpCall, SecondOrder
 from gradcheck.numerics.calls import check_calls
 from gradcheck.numerics.core.differences import scale_of
+from gradcheck.numerics.core.verdict import KINK, RIGHT
 from gradcheck.numerics.end_to_end.complexstep import NotAnalytic
 from gradcheck.numerics.end_to_end.directions import Forward
 from gradcheck.numerics.end_to_end.endtoend import EndToEnd, check_directions, make_forward
 from gradcheck.numerics.end_to_end.entrywise import check_complex, check_entries
+from gradcheck.numerics.end_to_end.explain import Explained, explain
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.preflight import prepare
 from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.end_to_end.secondlook import acquit
 from gradcheck.numerics.end_to_end.secondorder import check_second_order
+from gradcheck.numerics.ops.wholeop import WholeOp
 from gradcheck.numerics.telling.conclude import Evidence, Examination, Second, conclude
 from gradcheck.numerics.telling.evidence import (
     ComplexSteps,
@@ -30,6 +33,7 @@ from gradcheck.numerics.telling.evidence import (
     seen,
 )
 from gradcheck.numerics.telling.figures import heatmap
+from gradcheck.probe.stops import Stops
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding
 
@@ -50,6 +54,7 @@ class Settings:
     exhaustive: bool = False
     method: Literal["auto", "complex"] = "auto"
     order: Literal[1, 2] = 1
+    stop: tuple[str, ...] = ()
 
 
 USUAL = Settings()
@@ -59,6 +64,7 @@ def examine(subject: Subject, settings: Settings = USUAL) -> Examination:
     """Check the gradients of `subject` at its present values. The subject is used up."""
     look = Look(subject, settings)
     with np.errstate(all="ignore"):  # what is not finite becomes a finding
+        subject.stops = Stops(settings.stop) if settings.stop else None
         point = prepare(subject, look.rng(11), scalar=look.scalar)
         if isinstance(point, Finding):
             return Examination(findings=[point])
@@ -100,7 +106,7 @@ class Look:
             closing_notes=tuple(closing_notes),
         )
         if local.faults:
-            return evidence
+            return dataclasses.replace(evidence, explained=self.explained_call(point))
         return self.closer(evidence, found, forward, replay)
 
     def closer(
@@ -108,9 +114,11 @@ class Look:
     ) -> Evidence:
         """The same with what else was asked for, where every op is right."""
         point, wanted = evidence.point, self.wanted
-        beside = entries = complex_steps = second = None
+        beside = entries = complex_steps = second = explained = None
         if found.faults and replay and evidence.local.certificate.kinks:
             beside = self.beside(point)
+        if found.faults and not beside:
+            explained = self.explained(point, found, replay)
         if point.trainable and wanted.method == "complex":
             complex_steps = self.complex(point, replay if found.replayed else None, forward)
         elif point.trainable and wanted.exhaustive:
@@ -123,6 +131,7 @@ class Look:
             entries=entries,
             complex=complex_steps,
             second=second,
+            explained=explained,
             evaluations=forward.evaluations,
         )
 
@@ -146,6 +155,7 @@ class Look:
         """
         rng = self.rng(16)
         subject = point.subject.fresh()
+        subject.stops = Stops(self.wanted.stop) if self.wanted.stop else None
         for name in point.trainable:
             x = point.values[name]
             subject.set(name, x + BESIDE * scale_of(x) * rng.uniform(-1.0, 1.0, x.shape))
@@ -155,6 +165,30 @@ class Look:
         forward = make_forward(moved, Replay(moved.tape), rng, moved.precision)
         found = self.along(moved, forward)
         return None if found.faults else seen(moved, found)
+
+    def explained(self, point: Point, found: EndToEnd, replay: Replay | None) -> Explained | None:
+        """Whether wrong leaves are right once what leaves the graph keeps its values."""
+
+        def look() -> frozenset[str]:
+            forward = make_forward(point, replay, self.rng(19), point.precision)
+            again = self.along(point, forward)
+            states = zip(again.names, again.outcome.state)
+            return frozenset(n for n, state in states if state not in (RIGHT, KINK))
+
+        wrong = frozenset(f.name for f in found.faults)
+        return explain(point.subject, self.wanted.stop, wrong, look)
+
+    def explained_call(self, point: Point) -> Explained | None:
+        """The same of an op that is checked as a whole, where there is no tape."""
+        calls = [call for call in point.tape or () if isinstance(call, WholeOp)]
+        if not calls:
+            return None
+
+        def look() -> frozenset[str]:
+            proof = check_calls(list(calls), seed=self.seed, budget=self.wanted.budget)
+            return frozenset(str(f.finding.op) for f in proof.faults)
+
+        return explain(point.subject, self.wanted.stop, frozenset(c.name for c in calls), look)
 
     def entries(self, point: Point, forward: Forward) -> Entries:
         """Every entry of every leaf."""

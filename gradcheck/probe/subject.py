@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,11 +17,13 @@ from gradcheck.frameworks.protocol import (
     HasBuffers,
     HasHandwritten,
     HasTape,
+    HoldsStops,
     Leaf,
     OpCall,
     Output,
 )
 from gradcheck.probe.batches import Batch, Loader
+from gradcheck.probe.stops import Stops
 
 if TYPE_CHECKING:
     from gradcheck.yamlcases.case import InputSpec
@@ -73,7 +76,7 @@ class Subject:
 
     name: what messages call it. parameters: what should train, by dotted name. inputs: the other
     floating leaves (of an op). dtype: of all floating leaves. seed: of initial values, data order
-    and dropout. training: whether the model is in train mode.
+    and dropout. training: whether the model is in train mode. stops: what forwards hold.
 
     An op has `operands`, its arguments `args`, and perhaps `declared`. A model has `model` and
     `batch`, and may have a loss, data and an optimizer; what needs one that is missing raises
@@ -107,6 +110,7 @@ class Subject:
         self.inputs: dict[str, Leaf] = {}
         self.parameters: dict[str, Leaf] = {}
         self.batch: tuple[Leaf, ...] = ()
+        self.stops: Stops | None = None
         self._step: Step = default_step
         self._train: Callable[..., Output] = self._default_train
         self._optimizer: Any = None
@@ -248,7 +252,15 @@ class Subject:
         """The op's result, or the model's scalar loss. The same seed every time: same dropout."""
         batch = self.batch if batch is None else batch
         self._global_seeds()
-        return self.framework.forward(lambda: self._forward(batch), seed=self.seed)
+        with self._holding():
+            return self.framework.forward(lambda: self._forward(batch), seed=self.seed)
+
+    def _holding(self) -> AbstractContextManager[None]:
+        """Around a forward: what is declared as a stop keeps its values."""
+        if self.stops is None or not isinstance(self.framework, HoldsStops):
+            return nullcontext()
+        self.stops.begin()
+        return self.framework.holding(self.stops)
 
     def _forward(self, batch: tuple[Leaf, ...]) -> Output:
         if self.is_op:
@@ -258,7 +270,8 @@ class Subject:
     def apply(self, operands: Mapping[str, Leaf]) -> Output:
         """The op on other operands."""
         self._global_seeds()
-        return self.framework.forward(lambda: self._call(operands), seed=self.seed)
+        with self._holding():
+            return self.framework.forward(lambda: self._call(operands), seed=self.seed)
 
     def _call(self, operands: Mapping[str, Leaf]) -> Output:
         raise NotImplementedError

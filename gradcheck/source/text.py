@@ -68,3 +68,48 @@ def target_of(at: Line) -> str | None:
         target = node.targets[0]
         return ast.unparse(target) if isinstance(target, (ast.Name, ast.Attribute)) else None
     return None
+
+
+@functools.lru_cache(maxsize=1024)
+def names_on(at: Line) -> frozenset[str]:
+    """The tensors on a line whose values it takes out of the graph, or that it assigns to; of
+    `self.target` also the last part."""
+    node = statement(at)
+    found: set[str] = set()
+    for part in ast.walk(node) if node is not None else ():
+        if isinstance(part, ast.Attribute) and part.attr in WAYS_OUT:
+            found.add(ast.unparse(part.value))
+        elif isinstance(part, ast.Call) and ast.unparse(part.func) == "float" and part.args:
+            found.add(ast.unparse(part.args[0]))
+        elif isinstance(part, (ast.Assign, ast.AnnAssign)):
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            names = [n for t in targets for n in (t.elts if isinstance(t, ast.Tuple) else [t])]
+            found |= {ast.unparse(n) for n in names if isinstance(n, (ast.Name, ast.Attribute))}
+    return frozenset(
+        found | {n.rpartition(".")[2] for n in found if n.replace(".", "").isidentifier()}
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def lines_around(at: Line) -> frozenset[int]:
+    """The lines that a person may name for this one: those of its statement, the heads of the
+    `with` blocks around it, and the `def` and decorators of its function."""
+    lines = {at.line}
+    node = statement(at)
+    if node is not None and not getattr(node, "body", None):
+        lines |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    tree = _tree("".join(linecache.getlines(at.file)))
+    innermost: ast.FunctionDef | ast.AsyncFunctionDef | None = None
+    for other in ast.walk(tree) if tree is not None else ():
+        if not isinstance(other, (ast.With, ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if not other.lineno <= at.line <= (other.end_lineno or other.lineno):
+            continue
+        if isinstance(other, ast.With):
+            lines |= set(range(other.lineno, other.body[0].lineno))
+        elif innermost is None or other.lineno > innermost.lineno:
+            innermost = other
+    if innermost is not None:
+        first = min([innermost.lineno, *(d.lineno for d in innermost.decorator_list)])
+        lines |= set(range(first, innermost.body[0].lineno))
+    return frozenset(lines)

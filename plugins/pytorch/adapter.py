@@ -16,6 +16,7 @@ from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace
 from .handwritten import handwritten
 from .pulling import pull
+from .stops import Holding, Through
 
 Tensor = torch.Tensor
 
@@ -155,6 +156,11 @@ class PyTorch:
         graph = Trace()
         with Recorder(graph):
             yield graph
+
+    @contextmanager
+    def holding(self, through: Through) -> Iterator[None]:
+        with Holding(through):
+            yield
 
     @contextmanager
     def watch_calls(self) -> Iterator[list[SeenCall]]:

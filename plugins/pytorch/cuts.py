@@ -91,16 +91,16 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         inputs = list(tensors_in([args, kwargs]))
         recording = torch.is_grad_enabled()
-        name = _name(func)
+        name = call_name(func)
         if name == "requires_grad_off" and inputs and inputs[0].requires_grad:
             self._freezes(inputs[0], (*args, *kwargs.values())[1:])
         out = func(*args, **kwargs)
         results = [t for t in tensors_in(out) if all(t is not i for i in inputs)]
-        given = None if recording else _inside_function()
+        given = None if recording else inside_function()
         if given is not None:
             self._within(given, results, name)
             return out
-        if inputs and not results and name in LEAVING and not _by_the_harness():
+        if inputs and not results and name in LEAVING and not by_the_harness():
             at = user_line()
             if at is not None:
                 kind = "item" if name not in ("numpy", "__array__") else "rebuilt"
@@ -123,7 +123,7 @@ class Recorder(TorchFunctionMode):
             self.graph.record(result, [Edge(t, None, at) for t in given], op=name, at=at)
 
     def _freezes(self, leaf: torch.Tensor, flags: tuple[Any, ...]) -> None:
-        frame = _users_frame()
+        frame = users_frame()
         if frame is None or True in flags or not flags:
             return
         code = frame.f_code
@@ -142,7 +142,7 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
             yield from tensors_in(item)
 
 
-def _name(func: Any) -> str:
+def call_name(func: Any) -> str:
     name = getattr(func, "__name__", str(func))
     if name == "requires_grad_" or (
         name == "__set__" and getattr(func.__self__, "__name__", "") == "requires_grad"
@@ -161,7 +161,7 @@ def _cut(name: str, source: torch.Tensor, result: torch.Tensor, recording: bool)
     return "rebuilt" if recording else "no_grad"
 
 
-def _inside_function() -> list[torch.Tensor] | None:
+def inside_function() -> list[torch.Tensor] | None:
     """The tensors that were given to the `autograd.Function` whose forward runs now; None outside
     of one."""
     frame: FrameType | None = sys._getframe(2)
@@ -174,18 +174,18 @@ def _inside_function() -> list[torch.Tensor] | None:
 
 def user_line() -> Line | None:
     """The innermost line outside torch, gradcheck and this plugin."""
-    frame = _users_frame()
+    frame = users_frame()
     return None if frame is None else Line.of_frame(frame)
 
 
-def _users_frame() -> FrameType | None:
+def users_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _file(frame).startswith(_SKIPPED):
         frame = frame.f_back
     return frame
 
 
-def _by_the_harness() -> bool:
+def by_the_harness() -> bool:
     """Whether gradcheck or its adapter makes the call to read a value, rather than the user."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and _file(frame).startswith(_TORCH):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gradcheck.checks.base import Options
+from gradcheck.checks.gradient.declared import examine_declared
 from gradcheck.checks.gradient.options import GradientOptions
 from gradcheck.checks.gradient.variants import Variants
 from gradcheck.numerics.core.threads import one_blas_thread
-from gradcheck.numerics.examine import examine
 from gradcheck.numerics.telling.blame import at_home
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Result, each_once
@@ -27,7 +27,7 @@ class Gradient:
         with one_blas_thread():
             if subject.framework.precision.data == "float64" and subject.dtype != "float64":
                 subject = subject.fresh(dtype="float64")
-            done = examine(subject, options.settings())
+            done = examine_declared(subject, options)
             declared = subject.declared
             if declared is None:
                 return done.result()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gradcheck.checks.base import Options
 from gradcheck.numerics.examine import Settings
@@ -18,6 +18,13 @@ def as_variants(value: Any) -> Any:
     """`true` stands for all kinds of derived inputs, `false` for none."""
     if isinstance(value, bool):
         return list(NAMES) if value else []
+    return value
+
+
+def a_stop(value: str) -> str:
+    """A whole file is no stop: what leaves the graph in it by mistake would pass too."""
+    if value.endswith(".py"):
+        raise ValueError(f"{value} is a whole file; name the line, such as {value}:12")
     return value
 
 
@@ -60,6 +67,12 @@ class GradientOptions(Options):
         [], description="more inputs to check an op at, each written like `inputs`"
     )
 
+    stop: list[Annotated[str, Field(min_length=1), AfterValidator(a_stop)]] = Field(
+        [],
+        description="stop-gradients that are meant: 'file.py:12', or the name of the function or "
+        "tensor; what leaves the graph there is held at its values, and the rest is verified",
+    )
+
     def declared(self) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, InputSpec]]]:
         for i, specs in enumerate(self.extra):
             yield ("extra", i), specs
@@ -72,4 +85,5 @@ class GradientOptions(Options):
             exhaustive=self.exhaustive,
             method=self.method,
             order=self.order,
+            stop=tuple(self.stop),
         )

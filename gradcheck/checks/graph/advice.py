@@ -27,7 +27,7 @@ def advice(cut: Cut) -> str:
     if cut.kind == "detach":
         return (
             f"leave out .detach() so that {name} stays in the graph; if the cut is intended, name "
-            "it under `allow:` of this check"
+            "it under `allow:` of this check, and under `stop:` of `gradient`"
         )
     if cut.kind == "no_grad":
         return "run the forward of the loss outside no_grad; keep no_grad for evaluation only"

@@ -91,7 +91,8 @@ class Classifier:
             if cut.kind == "detach":
                 self.report.notes.append(
                     f"detach at {cut.where} takes part of the gradient (numeric {slope:.3g}, "
-                    f"analytic {analytic:.3g}), taken as intended"
+                    f"analytic {analytic:.3g}), taken as intended; declare `stop: [{cut.where}]` "
+                    "of `gradient`, which verifies the rest"
                 )
             else:
                 kept.append(cut)

@@ -81,6 +81,8 @@ def _prepare(subject: Subject, rng: np.random.Generator, scalar: bool) -> Point:
     if subject.parameters and not (value.dtype.kind == "f" and np.isfinite(value).all()):
         subject.restore(original)
         before = original
+        if subject.stops is not None:
+            subject.stops.anchor()
         output = subject.forward()
         value = np.asarray(subject.value(output))
         notes.append("checked at the initial parameters: around them the result is not finite")

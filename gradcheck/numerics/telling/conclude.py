@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.numerics.end_to_end.explain import Explained
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.telling import blame
 from gradcheck.numerics.telling.evidence import (
@@ -24,6 +25,7 @@ from gradcheck.numerics.telling.evidence import (
     LocalProof,
     Seen,
 )
+from gradcheck.numerics.telling.exits import with_exits
 from gradcheck.result import Finding, Result, each_once
 
 MOST = 5
@@ -50,8 +52,9 @@ class Evidence:
 
     replayable: whether there is a tape to run again. ends: directions through the leaves. beside:
     the same at a point beside the kinks, when a leaf failed here and none there. entries, complex,
-    second: None when they were not asked for. evaluations: runs of the forward. notes,
-    closing_notes: sentences that qualify a pass, the latter last.
+    second: None when they were not asked for. explained: what is wrong only because values leave
+    the graph. evaluations: runs of the forward. notes, closing_notes: sentences that qualify a
+    pass, the latter last.
     """
 
     point: Point
@@ -62,6 +65,7 @@ class Evidence:
     entries: Entries | None = None
     complex: ComplexSteps | None = None
     second: Second | None = None
+    explained: Explained | None = None
     evaluations: int
     notes: tuple[str, ...] = ()
     closing_notes: tuple[str, ...] = ()
@@ -108,19 +112,20 @@ def conclude(evidence: Evidence) -> Examination:
         done.findings[0] = blame.with_consequences(
             done.findings[0], list(ends.wrong), len(point.trainable)
         )
+        done.findings = with_exits(done.findings, evidence.explained)
     else:
         faults, names = _wrong_leaves(evidence, ends, done)
-        done.findings = list(point.findings)
-        for place, leaf in enumerate(faults):
-            done.findings.append(
-                blame.wrong_leaf(
-                    leaf,
-                    names,
-                    certificate.leaves,
-                    ops_are_right=evidence.replayable,
-                    first=place == 0,
-                )
+        leaves = [
+            blame.wrong_leaf(
+                leaf,
+                names,
+                certificate.leaves,
+                ops_are_right=evidence.replayable and evidence.explained is None,
+                first=place == 0,
             )
+            for place, leaf in enumerate(faults)
+        ]
+        done.findings = [*point.findings, *with_exits(leaves, evidence.explained)]
         done.notes += _undecided_note(ends)
     if evidence.second is not None and not done.findings:
         done.findings += evidence.second.findings
