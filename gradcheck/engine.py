@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from gradcheck.crash import crash
+from gradcheck.dependents import without_consequences
 from gradcheck.names.registry import Registry
 from gradcheck.numerics.telling.blame import at_home
 from gradcheck.probe.from_case import CaseSubject
@@ -16,13 +18,32 @@ from gradcheck.yamlcases.case import Case
 
 
 def run_check(
-    case: Case, check_name: str, registry: Registry, *, seed: int | None = None
+    case: Case,
+    check_name: str,
+    registry: Registry,
+    *,
+    seed: int | None = None,
+    others: Collection[str] = (),
 ) -> Result:
     """Run one check of `case` on a fresh subject.
 
     An exception that comes from the user's code (model, op, data, step) is a finding, with the
     user's line; one that comes from gradcheck itself is a bug and is raised.
+
+    others: checks of the case that are run and reported beside this one; what one of them reports
+    as the cause is not reported again (see `dependents`).
     """
+    result = _run(case, check_name, registry, seed)
+    if not others or result.outcome != "failed":
+        return result
+
+    def run(name: str) -> Result:
+        return _run(case, name, registry, seed)
+
+    return without_consequences(case, check_name, result, others, registry, seed=seed, run=run)
+
+
+def _run(case: Case, check_name: str, registry: Registry, seed: int | None) -> Result:
     check = registry.get("check", check_name).value
     reason = check.applies(case)
     if reason is not None:
@@ -54,8 +75,9 @@ def crash_of(case: Case, error: Exception) -> Finding | None:
 
 
 def check(case: Case, registry: Registry, *, seed: int | None = None) -> dict[str, Any]:
-    """Every check of a case: name -> Result."""
-    return {name: run_check(case, name, registry, seed=seed) for name in case.checks}
+    """Every check of a case: name -> Result. A cause that several checks meet fails one of them."""
+    names = list(case.checks)
+    return {name: run_check(case, name, registry, seed=seed, others=names) for name in names}
 
 
 def entry_of(case: Case, check_name: str, *, seed: int) -> Entry:

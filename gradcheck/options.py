@@ -110,6 +110,14 @@ OPTIONS = (
         "Stop with an error when a plugin cannot be loaded, instead of failing only the cases that "
         "need it",
     ),
+    Option(
+        "judge_all",
+        "--gradcheck-judge-all",
+        "gradcheck_judge_all",
+        "switch",
+        False,
+        "Judge every check, also those whose failure another check of the case explains",
+    ),
 )
 
 BY_NAME = {option.name: option for option in OPTIONS}

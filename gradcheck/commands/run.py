@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="FILE[::CASE[::CHECK]]")
     parser.add_argument(
         "--seed", type=int, default=None, help="seed to use instead of the cases' own"
+    )
+    parser.add_argument(
+        "--judge-all",
+        action="store_true",
+        help="judge every check, also those whose failure another check of the case explains",
     )
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="list every tensor of a failure"
@@ -48,7 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not selected:
         _nothing(arguments.target, loaded.cases, bool(loaded.errors))
         return 2
-    outcomes = [_run_one(c, check, registry, arguments) for c, check in selected]
+    chosen: dict[str, list[str]] = {}
+    for case, check in selected:
+        chosen.setdefault(case.name, []).append(check)
+    outcomes = [_run_one(c, check, registry, arguments, chosen[c.name]) for c, check in selected]
     summary = {o: outcomes.count(o) for o in ("failed", "passed", "skipped", "xfailed")}
     print(", ".join(f"{n} {outcome}" for outcome, n in summary.items() if n))
     return 2 if loaded.errors else 1 if "failed" in outcomes else 0
@@ -62,7 +71,13 @@ def _nothing(target: str, cases: tuple[Case, ...], has_errors: bool) -> None:
         raise Mistake(f"{target} has no cases; write one under `cases:`")
 
 
-def _run_one(case: Case, check: str, registry: Registry, arguments: argparse.Namespace) -> str:
+def _run_one(
+    case: Case,
+    check: str,
+    registry: Registry,
+    arguments: argparse.Namespace,
+    others: Collection[str],
+) -> str:
     from gradcheck.engine import entry_of, run_check
     from gradcheck.report.judge import judge
 
@@ -72,7 +87,8 @@ def _run_one(case: Case, check: str, registry: Registry, arguments: argparse.Nam
         print(f"{title}  skipped: {reason}")
         return "skipped"
     started = time.perf_counter()
-    result = run_check(case, check, registry, seed=arguments.seed)
+    others = () if arguments.judge_all else others
+    result = run_check(case, check, registry, seed=arguments.seed, others=others)
     seconds = time.perf_counter() - started
     seed = case.seed if arguments.seed is None else arguments.seed
     expected = [x for x in case.xfail if x.check == check]

@@ -88,7 +88,10 @@ class CaseItem(GradcheckItem):
         limit = self.case.timeout
         try:
             with deadline(limit), self.session_of_checks.running(self.nodeid):
-                return run_check(self.case, self.check, self.registry, seed=self.seed)
+                others = self.session_of_checks.reported_beside(self)
+                return run_check(
+                    self.case, self.check, self.registry, seed=self.seed, others=others
+                )
         except TimedOut as error:
             finding = Finding(
                 code="timeout",

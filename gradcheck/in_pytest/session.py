@@ -54,6 +54,7 @@ class Session:
         if self.only_cases:
             config.args = self.default_arguments()
         self.live: Live | None = None
+        self._selected: dict[str, set[str]] = {}
         self._registries: dict[tuple[int, ...], Registry] = {}
 
     def is_case_path(self, argument: str) -> bool:
@@ -152,6 +153,23 @@ class Session:
                 for item in items
             ]
             items[:] = scale.deal(items, costs, workers)
+
+    @pytest.hookimpl
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note the checks of each case that are run, here or by another worker: all workers have
+        the same items."""
+        for item in session.items:
+            if isinstance(item, GradcheckItem):
+                case, _, check = item.nodeid.rpartition("::")
+                self._selected.setdefault(case, set()).add(check)
+
+    def reported_beside(self, item: pytest.Item) -> set[str]:
+        """The checks of the same case that report for themselves in this run; none where all are
+        to be judged."""
+        if options.value(self.config, "judge_all"):
+            return set()
+        case, _, check = item.nodeid.rpartition("::")
+        return self._selected.get(case, set()) - {check}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

@@ -41,12 +41,12 @@ def examine(
     order = sorted(
         case.checks, key=lambda n: QUICK_FIRST.index(n) if n in QUICK_FIRST else len(QUICK_FIRST)
     )
-    for name in order:
+    for i, name in enumerate(order):
         if time.perf_counter() - started > budget:
             verdict.not_run.append(name)
             continue
         begun = time.perf_counter()
-        result = run_check(case, name, registry, seed=seed)
+        result = run_check(case, name, registry, seed=seed, others=order[:i])
         if result.outcome == "failed":
             used = case.seed if seed is None else seed
             entry = entry_of(case, name, seed=used).with_result(result)

@@ -15,7 +15,7 @@ from tinytorch.nn.utils import clip_grad_norm_
 from . import loops
 from .planting import Fault, replaced
 from .subjects import Normalised, Residual
-from .training import DIGITS, NORMALISED
+from .training import DIGITS, LEARNS, NORMALISED
 
 _train = loops.train
 ADAGRAD = DIGITS.replace("{name: adam, lr: 0.01}", "{name: fault_adagrad, lr: 0.1}")
@@ -57,6 +57,32 @@ def noise_after_the_step(model: Any, batch: Any, loss: Any, optimizer: Any) -> T
     value = _train(model, batch, loss, optimizer)
     for p in model.parameters():
         p._data = p._data + 0.1 * np.random.standard_normal(p.shape).astype(p.dtype)
+    return value
+
+
+def uphill(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+    optimizer.zero_grad()
+    value = loops.step(model, batch, loss)
+    (-value).backward()
+    optimizer.step()
+    return value
+
+
+def on_shuffled_labels(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+    optimizer.zero_grad()
+    value = loops.step(model, (batch[0], Tensor(np.roll(batch[1].data, 1))), loss)
+    value.backward()
+    optimizer.step()
+    return value
+
+
+def broken_after_a_while(model: Any, batch: Any, loss: Any, optimizer: Any) -> Tensor:
+    """A counter that divides by zero in the end."""
+    left = model.__dict__["left"] = model.__dict__.get("left", 75) - 1
+    optimizer.zero_grad()
+    value = loops.step(model, batch, loss) * Tensor(np.float32(np.float32(left) / max(left, 0)))
+    value.backward()
+    optimizer.step()
     return value
 
 
@@ -144,7 +170,14 @@ def faults() -> list[Fault]:
     def train(name: str, value: Any, check: str, finding: str, **expect: str) -> Fault:
         return Fault(name, replaced(loops, "train", value), DIGITS, check, finding, expect)
 
+    def learns(name: str, value: Any, finding: str, message: str) -> Fault:
+        plant = replaced(loops, "train", value)
+        return Fault(name, plant, LEARNS, "overfit", finding, {"message": message})
+
     return [
+        learns("trained_uphill", uphill, "climbs", "given the negative of the gradient"),
+        learns("labels_shuffled_in_the_step", on_shuffled_labels, "not_overfit", "other labels"),
+        learns("not_a_number_after_a_while", broken_after_a_while, "loss_not_finite", "at step 7"),
         train("one_gradient_scaled", between(one_layer_slowed), "updates", "gradient_differs",
               parameter="first.weight"),
         train("noise_on_the_gradients", between(noisy), "updates", "gradient_differs"),

@@ -122,5 +122,8 @@ def faults() -> list[Fault]:
               MOMENTUM, "updates", formula),
         Fault("steps_uphill", _adam(("w -= d", "w += d")), DIGITS, "updates", formula),
         Fault("steps_uphill_in_training", _adam(("w -= d", "w += d")), LEARNS, "overfit",
-              "no_rate_helps"),
+              "climbs"),
+        Fault("decay_in_percent", _adam(("1 - lr * decay", "1 - 100 * lr * decay")),
+              DECAYING + "checks: {overfit: {steps: 60, below: 0.5}}", "overfit",
+              "decay_dominates"),
     ]  # fmt: skip

@@ -25,6 +25,10 @@ HALF_DECADE = math.sqrt(10.0)
 
 DIVERGED = 100.0
 """A loss of so many times the first one (or 1, if that is smaller) has diverged."""
+AS_FAR = 0.01
+"""Share of the way down by which a rate may fall short and still get as far as the best."""
+RISEN = 1.1
+"""A last loss of so many times the first one has risen."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the rates led to. better: the rate nearest to the case's own that reaches the goal."""
+    """What the rates led to. better: a rate with room to the cliff: the lowest one that gets as far
+    as any, else the one half a decade below the best; None where no other reaches the goal."""
 
     rate: float
     goal: float
@@ -49,19 +54,32 @@ class Sweep:
     def code(self) -> str:
         if self.better is None:
             return "no_rate_helps"
-        return "lr_too_low" if self.better > self.rate else "lr_too_high"
+        if self.better < self.rate:
+            return "lr_too_high"
+        return "not_overfit" if self.rises else "lr_too_low"
+
+    @property
+    def rises(self) -> bool:
+        """Whether the loss goes up at the case's own rate: then it is not merely too low."""
+        own = self.trials[self.rate]
+        return own.final > RISEN * max(abs(own.first), 1e-12)
 
     @property
     def verdict(self) -> str:
-        at = self.trials[self.rate].at
+        own = self.trials[self.rate]
         if self.better is None:
-            if at is not None:
-                return f"it diverged at step {at}, and no other rate helps: look elsewhere"
+            if own.at is not None:
+                return f"it diverged at step {own.at}, and no other rate helps: look elsewhere"
             return "no learning rate helps: look elsewhere"
+        if self.code == "not_overfit":
+            return (
+                f"it rose from {number(own.first)} at the rate {self.rate:g} and falls at "
+                f"{self.better:.1g}: a low rate does not explain that"
+            )
         if self.better > self.rate:
             by = times(self.better / self.rate)
             return f"the learning rate {self.rate:g} is too low by about {by}"
-        when = "" if at is None else f": diverged at step {at}"
+        when = "" if own.at is None else f": diverged at step {own.at}"
         return f"the learning rate {self.rate:g} is too high{when}"
 
     @property
@@ -71,10 +89,15 @@ class Sweep:
                 "the rate is not to blame: run the checks `graph`, `gradient` and `updates` of "
                 "this case, and look at the loss and the labels"
             )
+        if self.code == "not_overfit":
+            return (
+                "look at what the training step does besides optimizer.step() (the check "
+                "`updates`), and whether it trains on the labels of the batch"
+            )
         lower = f" (about {times(self.rate / self.better)} lower)"
         return (
-            f"try lr: {self.better:.1g}{lower if self.better < self.rate else ''}, which gets "
-            f"below {number(self.goal)} from the same start"
+            f"try lr: {self.better:.1g}{lower if self.better < self.rate else ''}, which gets to "
+            f"{number(self.trials[self.better].final)} from the same start"
         )
 
     def row(self) -> str:
@@ -94,8 +117,11 @@ class Sweep:
         return {"lr": rates, "final": final, "first": last.first}
 
 
-def sweep(subject: Subject, goal: float, steps: int) -> Sweep | None:
-    """Try rates by half decades until the verdict is clear. None if the rate cannot be set."""
+def sweep(subject: Subject, goal: float, steps: int, own: Trial) -> Sweep | None:
+    """Try rates by half decades until the verdict is clear. None if the rate cannot be set.
+
+    own: what the case's own rate led to.
+    """
     rate = _own_rate(subject)
     if rate is None:
         return None
@@ -104,21 +130,33 @@ def sweep(subject: Subject, goal: float, steps: int) -> Sweep | None:
     low, high = next((low, high) for least, low, high in GUIDE if size >= least)
     grid = _grid(rate)
     start = min(range(len(grid)), key=lambda i: abs(math.log(grid[i] / math.sqrt(low * high))))
-    own = min(range(len(grid)), key=lambda i: abs(math.log(grid[i] / rate)))
+    here = min(range(len(grid)), key=lambda i: abs(math.log(grid[i] / rate)))
+    trials[grid[here]] = own
 
     def reaches(i: int) -> bool:
+        if not 0 <= i < len(grid) or i == here:
+            return False
         if grid[i] not in trials:
-            trials[grid[i]] = _train_at(subject, grid[i], steps, goal)
+            trials[grid[i]] = train_at(subject, steps, lr=grid[i])
         return trials[grid[i]].final <= goal
 
-    reaches(own)
     order = sorted(range(len(grid)), key=lambda i: abs(i - start))
-    best = next((i for i in order if i != own and reaches(i)), None)
-    if best is not None:
-        toward = 1 if own > best else -1
-        while best + toward != own and reaches(best + toward):
-            best += toward
-    return Sweep(rate, goal, None if best is None else grid[best], trials)
+    first = next((i for i in order if reaches(i)), None)
+    if first is None:
+        return Sweep(rate, goal, None, trials)
+    good = [first]
+    for toward in (1, -1):
+        i = first + toward
+        while reaches(i):
+            good.append(i)
+            i += toward
+    best = min(good, key=lambda i: trials[grid[i]].final)
+    lowest = trials[grid[best]].final
+    as_good = lowest + AS_FAR * max(own.first - lowest, 0.0)
+    chosen = min(i for i in good if trials[grid[i]].final <= as_good)
+    if chosen == best and best - 1 in good:
+        chosen = best - 1
+    return Sweep(rate, goal, grid[chosen], trials)
 
 
 def _own_rate(subject: Subject) -> float | None:
@@ -142,10 +180,10 @@ def _grid(rate: float) -> list[float]:
     return [rate * HALF_DECADE**k for k in range(-down, up + 1)]
 
 
-def _train_at(subject: Subject, rate: float, steps: int, goal: float) -> Trial:
-    """Train from the start at one rate; stop once it reaches the goal or has clearly diverged."""
+def train_at(subject: Subject, steps: int, **changes: float) -> Trial:
+    """Train from the start with some arguments of the optimizer changed; stop once it diverged."""
     run = subject.fresh()
-    run.optimizer = run.make_optimizer(lr=rate)
+    run.optimizer = run.make_optimizer(**changes)
     losses: list[float] = []
     for step in range(steps + 1):
         if step < steps:
@@ -155,8 +193,6 @@ def _train_at(subject: Subject, rate: float, steps: int, goal: float) -> Trial:
         losses.append(loss)
         if not math.isfinite(loss) or loss > DIVERGED * max(abs(losses[0]), 1.0):
             return Trial(losses[0], math.inf, step)
-        if loss <= goal:
-            break
     if not all(finite(run.get(n)) for n in run.parameters):
         return Trial(losses[0], math.inf, steps)
     return Trial(losses[0], losses[-1])

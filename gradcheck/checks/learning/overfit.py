@@ -10,6 +10,7 @@ from pydantic import Field
 
 from gradcheck.checks.base import Options, needs_training
 from gradcheck.checks.learning.lr_sweep import Sweep, sweep
+from gradcheck.checks.learning.why_not import Failed, dominating_decay, why_not
 from gradcheck.checks.lib.outputs import prediction
 from gradcheck.checks.lib.probing import finite
 from gradcheck.checks.lib.words import number, some
@@ -33,6 +34,12 @@ class OverfitOptions(Options):
     )
     sweep_steps: int | None = Field(
         default=None, ge=1, description="Steps of each rate of the sweep (default: steps)."
+    )
+    beyond: int | None = Field(
+        default=None,
+        ge=0,
+        description="Further steps after the goal, in which loss and gradients must stay finite "
+        "(default: half of steps).",
     )
     negative: bool = Field(default=False, description="The loss may be negative.")
 
@@ -59,28 +66,43 @@ class Overfit:
         }
         measurements: dict[str, Any] = {"first_loss": first, "last_loss": last, "goal": goal}
         reached = math.isfinite(last) and last <= goal
+        if finding is None and reached:
+            more = options.steps // 2 if options.beyond is None else options.beyond
+            _, late = train(subject, more, True, first=options.steps)
+            measurements["steps"] = options.steps + (more if late is None else 0)
+            return _result([late] if late else [], measurements, figures)
         if finding is not None and (
             finding.code in ("gradient_not_finite", "negative_loss") or not math.isfinite(first)
         ):
-            findings = [finding]
-        elif finding is None and reached:
-            findings = []
-        else:
-            steps = options.sweep_steps or options.steps
-            found = sweep(subject, goal, steps) if options.sweep else None
-            findings = [_verdict(subject, losses, goal, finding, found)]
-            if found is not None:
-                figures["lr_sweep"] = found.figure()
-                measurements["sweep"] = found.figure()
-        return Result(findings=tuple(findings), measurements=measurements, figures=figures)
+            return _result([finding], measurements, figures)
+        failed = Failed(subject, losses, goal, finding)
+        known = why_not(failed)
+        if known is not None:
+            return _result([known], measurements, figures)
+        steps = options.sweep_steps or options.steps
+        found = sweep(subject, goal, steps, failed.own) if options.sweep else None
+        if found is not None:
+            figures["lr_sweep"] = found.figure()
+            measurements["sweep"] = found.figure()
+        decays = dominating_decay(failed, found, steps)
+        return _result([decays or _verdict(failed, found)], measurements, figures)
+
+
+def _result(
+    findings: list[Finding], measurements: dict[str, Any], figures: dict[str, Any]
+) -> Result:
+    return Result(findings=tuple(findings), measurements=measurements, figures=figures)
 
 
 def train(
-    subject: Subject, steps: int, negative: bool = True
+    subject: Subject, steps: int, negative: bool = True, *, first: int = 0
 ) -> tuple[list[float], Finding | None]:
-    """(loss before each step and after the last, what went wrong on the way)."""
+    """(loss before each step and after the last, what went wrong on the way).
+
+    first: the number of the first of these steps.
+    """
     losses: list[float] = []
-    for step in range(steps):
+    for step in range(first, first + steps):
         loss = subject.train_step()
         losses.append(loss)
         if not math.isfinite(loss):
@@ -111,28 +133,15 @@ def train(
     return losses, None
 
 
-def _verdict(
-    subject: Subject,
-    losses: list[float],
-    goal: float,
-    finding: Finding | None,
-    found: Sweep | None,
-) -> Finding:
-    last = losses[-1]
-    if finding is not None:
-        what = f"{finding.message}: training diverged"
-    else:
-        what = (
-            f"after {len(losses) - 1} steps on one batch the loss is {number(last)}, "
-            f"not below {number(goal)}"
-        )
+def _verdict(failed: Failed, found: Sweep | None) -> Finding:
+    what = failed.message
     lines: list[str] = []
     code, advice = "not_overfit", "raise the learning rate or the number of steps"
     if found is not None:
         code, advice = found.code, found.advice
         what = f"{what}; {found.verdict}"
         lines.append(found.row())
-    floor = softmax_floor(subject, last)
+    floor = softmax_floor(failed.subject, failed.losses[-1])
     if floor is not None and code in ("no_rate_helps", "not_overfit"):
         lines.append(floor)
         advice = "give the loss the logits: this cross-entropy applies the softmax itself"
