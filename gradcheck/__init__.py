@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from gradcheck.api.asserting import assert_gradients, assert_same_gradients, assert_trains
     from gradcheck.api.functions import check_gradients
     from gradcheck.checks.base import Check, Options
     from gradcheck.engine import check
@@ -51,6 +52,9 @@ __all__ = [
     "Result",
     "ShadowGraph",
     "Subject",
+    "assert_gradients",
+    "assert_same_gradients",
+    "assert_trains",
     "call_op",
     "check",
     "check_gradients",
@@ -77,6 +81,9 @@ _LOADED_FROM = {
     "Result": "result",
     "ShadowGraph": "frameworks.shadow",
     "Subject": "probe.subject",
+    "assert_gradients": "api.asserting",
+    "assert_same_gradients": "api.asserting",
+    "assert_trains": "api.asserting",
     "call_op": "frameworks.calling",
     "check": "engine",
     "check_gradients": "api.functions",

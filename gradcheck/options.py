@@ -158,6 +158,20 @@ def from_command_line(config: pytest.Config, name: str) -> Any:
     return config.getoption(dest(BY_NAME[name]), default=None)
 
 
+def on_command_line(config: pytest.Config) -> list[str]:
+    """The flags that the command line gives, in the order of the table."""
+    return [
+        o.flag
+        for o in OPTIONS
+        if o.flag is not None and from_command_line(config, o.name) is not None
+    ]
+
+
+def wants_report(config: pytest.Config) -> bool:
+    """Whether the command line asks for a report: of what tests with the fixture find, at least."""
+    return any(from_command_line(config, name) is not None for name in ("json", "html", "baseline"))
+
+
 def from_ini(config: pytest.Config, name: str) -> Any:
     """What the ini file says, or None. Raises pytest.UsageError for a value of the wrong kind."""
     option = BY_NAME[name]

@@ -6,6 +6,9 @@ pydantic and the plugins only when the first case file is collected.
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import pytest
 
 from gradcheck import options
@@ -24,7 +27,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gradcheck: a check of a YAML case (see --gradcheck)")
     on = options.value(config, "on")
-    if on or any(names_yaml(str(argument)) for argument in config.args):
+    named = any(names_yaml(str(argument)) for argument in config.args)
+    if on or named or options.wants_report(config):
         from gradcheck.in_pytest.session import Session
 
         if hasattr(config, "workerinput"):  # xdist: reports are the controller's
@@ -42,6 +46,31 @@ def pytest_configure(config: pytest.Config) -> None:
             if getattr(config.option, "dist", "no") != "no":
                 session.reject_unknown_settings()
             config.pluginmanager.register(Reporter(config, session), "gradcheck-reporter")
+    if not (on or named or hasattr(config, "workerinput")):
+        unused = options.on_command_line(config)
+        if unused:
+            from gradcheck.in_pytest.unused import Unused
+
+            config.pluginmanager.register(Unused(config, unused), "gradcheck-unused")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[Any]) -> None:
+    """`assert check_gradients(f, x)` fails with the text of the failure, not with a repr."""
+    if call.excinfo is not None and "gradcheck.result" in sys.modules:
+        from gradcheck.in_pytest.asserted import say_why
+
+        say_why(call.excinfo)
+
+
+@pytest.fixture(name="gradcheck")
+def _gradcheck(request: pytest.FixtureRequest) -> Any:
+    """Assertions about gradients and training: assert_gradients(f, *inputs),
+    assert_trains(model, batch, loss, optimizer, step=None),
+    assert_same_gradients(f, reference, *inputs). Their results appear in gradcheck's reports."""
+    from gradcheck.in_pytest.fixture import GradcheckFixture
+
+    return GradcheckFixture(request.node)
 
 
 def names_yaml(argument: str) -> bool:

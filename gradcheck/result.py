@@ -11,6 +11,9 @@ T = TypeVar("T")
 Json = Any  # None, bool, int, float, str, list or dict of the same
 Outcome = Literal["passed", "failed", "skipped"]
 
+LONGEST_REPR = 180
+"""pytest cuts the middle out of what is longer than 240 characters."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -56,7 +59,7 @@ class Finding:
         )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Result:
     """The verdict of one check on one subject.
 
@@ -64,6 +67,10 @@ class Result:
     measurements: figures by name (JSON values), shown with -v and kept in the JSON report.
     figures: data that a report draws (`loss_curve`, `lr_sweep`, `heatmap`, `graph`, ...).
     notes: sentences that qualify a pass ('float32: errors below 3e-4 cannot be seen').
+    title: what was checked, for people ('square::gradient'); '' inside a run, whose entries know.
+
+    A result is true only when it passed, `str` gives the text of a failure, and a notebook shows it
+    as a small page.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -71,12 +78,34 @@ class Result:
     figures: Mapping[str, Json] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reason: str | None = None
+    title: str = ""
 
     @property
     def outcome(self) -> Outcome:
         if self.reason is not None:
             return "skipped"
         return "failed" if self.findings else "passed"
+
+    def __bool__(self) -> bool:
+        return self.outcome == "passed"
+
+    def __str__(self) -> str:
+        from gradcheck.report.text import result_text
+
+        return result_text(self)
+
+    def __repr__(self) -> str:
+        """On one line, short enough that pytest never cuts it."""
+        said = self.reason or "; ".join(f.message for f in self.findings)
+        text = ": ".join(part for part in (self.title, " ".join(said.split())) if part)
+        more = text if len(text) <= LONGEST_REPR else text[:LONGEST_REPR] + "..."
+        return f"<Result {self.outcome}{': ' if more else ''}{more}>"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows for a result that ends a cell."""
+        from gradcheck.report.notebook import result_html
+
+        return result_html(self)
 
     @classmethod
     def skipped(cls, reason: str) -> Result:

@@ -1,49 +1,86 @@
-"""The arguments of `check_gradients`, and a sentence for each one that makes no sense."""
+"""The arguments of the functions, and a sentence for each one that makes no sense.
+
+`who` is the function that the user called: its name begins every sentence.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gradcheck.checks.gradient.options import GradientOptions
 from gradcheck.frameworks.protocol import Array, Framework, Output
 from gradcheck.yamlcases.wording import sentence
 
+M = TypeVar("M", bound=BaseModel)
+
 NUMBERS = (int, float, complex, str, bytes, list, tuple, dict, set, np.ndarray, np.generic)
 """What a function under test may return by mistake."""
 
+CHECK = "check_gradients"
 
-def options(given: Mapping[str, Any]) -> GradientOptions:
+
+def options(given: Mapping[str, Any], who: str = CHECK) -> GradientOptions:
     """Raises ValueError: which option, and what there is."""
+    return options_of(GradientOptions, given, who)
+
+
+def options_of(model: type[M], given: Any, who: str) -> M:
+    """Options of a check. Raises ValueError: which option, and what there is."""
     try:
-        return GradientOptions.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
-        text = sentence(error.errors()[0], GradientOptions).replace("unknown key", "unknown option")
-        raise ValueError(f"check_gradients: {text}") from None
+        text = sentence(error.errors()[0], model).replace("unknown key", "unknown option")
+        raise ValueError(f"{who}: {text}") from None
 
 
-def callables(fn: Any, loss: Any) -> None:
+def callables(fn: Any, loss: Any, who: str = CHECK) -> None:
+    """Raises TypeError unless `fn` is a function or model and `loss` None or a function."""
     if isinstance(fn, type):
+        # torch.autograd.Function and its like; `apply` alone would be the method of any class
+        if callable(getattr(fn, "apply", None)) and callable(getattr(fn, "backward", None)):
+            raise TypeError(
+                f"{who}: {fn.__name__} is a Function; pass what a forward calls: "
+                f"{fn.__name__}.apply"
+            )
         raise TypeError(
-            f"check_gradients: {fn.__name__} is a class; pass a model made from it, such as "
+            f"{who}: {fn.__name__} is a class; pass a model made from it, such as "
             f"{fn.__name__}(...)"
         )
     if not callable(fn):
-        raise TypeError(
-            f"check_gradients: its first argument must be a function or a model, not {_a(fn)}"
-        )
+        raise TypeError(f"{who}: its first argument must be a function or a model, not {_a(fn)}")
     if loss is not None and not callable(loss):
         raise TypeError(
-            f"check_gradients: loss must be a function of the output, not {_a(loss)}; for example "
+            f"{who}: loss must be a function of the output, not {_a(loss)}; for example "
             "loss=lambda output: cross_entropy(output, targets)"
         )
 
 
-def array(adapter: Framework, value: Any, number: int) -> Array:
-    """An input as an array. Raises TypeError unless it is an array, a number or a tensor."""
+def one_by_one(inputs: Sequence[Any], fn: Any, who: str = CHECK) -> None:
+    """Raises TypeError for inputs in one tuple, as torch.autograd.gradcheck takes them."""
+    if len(inputs) != 1 or not isinstance(inputs[0], (tuple, list)):
+        return
+    values: tuple[type, ...] = (int, float, list, tuple, np.generic)
+    if isinstance(inputs[0], list):  # rows of one array
+        values = (*values, np.ndarray)
+    if any(not isinstance(v, values) for v in inputs[0]):
+        name = getattr(fn, "__name__", "f")
+        name = name if name.isidentifier() else "f"
+        given = ", ".join(f"x{i}" for i in range(len(inputs[0]))) if len(inputs[0]) > 1 else "x"
+        raise TypeError(
+            f"{who}: the inputs come in one {type(inputs[0]).__name__}, as "
+            f"torch.autograd.gradcheck takes them; pass them one by one: {who}({name}, {given})"
+        )
+
+
+def array(adapter: Framework, value: Any, what: str | int, who: str = CHECK) -> Array:
+    """An input as an array. Raises TypeError unless it is an array, a number or a tensor.
+
+    what: its number among the inputs, or what a sentence calls it.
+    """
     try:
         if isinstance(value, (int, float, bool, list, tuple, np.ndarray, np.generic)):
             found = np.asarray(value)
@@ -55,29 +92,27 @@ def array(adapter: Framework, value: Any, number: int) -> Array:
         found = np.empty(0, dtype=object)
     if found.dtype.kind not in "fiub":
         raise TypeError(
-            f"check_gradients: input {number} is {_a(value)}, not an array of real numbers; "
-            f"pass a number, an array or a tensor of {adapter.name}"
+            f"{who}: {what if isinstance(what, str) else f'input {what}'} is {_a(value)}, not an "
+            f"array of real numbers; pass a number, an array or a tensor of {adapter.name}"
         )
     return found
 
 
-def one_tensor(output: Output, name: str) -> Output:
+def one_tensor(output: Output, name: str, who: str = CHECK) -> Output:
     """`output`; raises TypeError for what cannot be differentiated at all."""
     if output is None or isinstance(output, NUMBERS):
         raise TypeError(
-            f"check_gradients: {name} returns {_a(output)}; it must return one tensor. Pick one in "
+            f"{who}: {name} returns {_a(output)}; it must return one tensor. Pick one in "
             "a function of your own, such as lambda x: model(x)[0], without numpy in between"
         )
     return output
 
 
-def nothing_to_check(fn: Any, inputs: Sequence[Any]) -> str:
+def nothing_to_check(inputs: Sequence[Any], who: str = CHECK) -> str:
     if not inputs:
-        return (
-            "check_gradients: there are no inputs and no parameters; pass the function's inputs too"
-        )
+        return f"{who}: there are no inputs and no parameters; pass the function's inputs too"
     return (
-        "check_gradients: nothing here has a gradient: no input is floating (whole numbers are "
+        f"{who}: nothing here has a gradient: no input is floating (whole numbers are "
         "passed on as they are), and a function has no parameters. Pass 1.0 instead of 1"
     )
 

@@ -2,22 +2,21 @@
 
 result = gradcheck.check_gradients(lambda x, w: (x @ w).tanh(), x, w)
 result = gradcheck.check_gradients(model, inputs, loss=lambda output: cross_entropy(output, y))
-print(result.outcome, result.findings)
+assert result, result           # true only when it passed; as text it says what is wrong
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradcheck.api import arguments
+from gradcheck.api.subjects import home_of, subject_of
 from gradcheck.checks.gradient.declared import examine_declared
 from gradcheck.crash import crash
 from gradcheck.frameworks.protocol import Framework, Output
-from gradcheck.probe.from_function import FunctionSubject
-from gradcheck.probe.from_model import ModelSubject
-from gradcheck.probe.subject import Subject
+from gradcheck.numerics.telling.blame import at_home
 from gradcheck.result import Finding, Result
 
 
@@ -39,42 +38,29 @@ def check_gradients(
     options: those of the check `gradient` (`exhaustive=True`, `directions=3`, ...).
 
     A model is copied first: the caller's own is not touched. The process keeps the memory that is
-    freed meanwhile (see `gradcheck.memory`). Never raises for a wrong gradient:
-    look at `result.outcome` ('passed' or 'failed'), `result.findings`, `result.measurements`.
+    freed meanwhile (see `gradcheck.memory`). Never raises for a wrong gradient (`assert_gradients`
+    does): the result is true only when it passed, and `str(result)` says what is wrong.
     Raises TypeError or ValueError for arguments that make no sense, and what `fn` itself raises.
     """
-    chosen = arguments.options(options)
-    arguments.callables(fn, loss)
-    adapter = _framework(framework, fn, inputs)
-    arrays = [arguments.array(adapter, v, i) for i, v in enumerate(inputs)]
-    name, dtype = _name(fn), adapter.precision.data
+    return gradient_of(
+        fn, inputs, loss=loss, framework=framework, seed=seed, options=options, who=arguments.CHECK
+    )
 
-    def checked(output: Output) -> Output:
-        output = arguments.one_tensor(output, name)
-        return output if loss is None else arguments.one_tensor(loss(output), "loss")
 
-    subject: Subject
-    if _is_model(adapter, fn):
-        subject = ModelSubject(
-            fn,
-            adapter,
-            batch=arrays,
-            step=lambda model, batch, _: checked(model(*batch)),
-            dtype=dtype,
-            seed=seed,
-            name=name,
-        )
-    else:
-        subject = FunctionSubject(
-            lambda *tensors: checked(fn(*tensors)),
-            adapter,
-            arrays={f"input{i}": array for i, array in enumerate(arrays)},
-            dtype=dtype,
-            seed=seed,
-            name=name,
-        )
-    if not subject.leaves:
-        raise ValueError(arguments.nothing_to_check(fn, inputs))
+def gradient_of(
+    fn: Any,
+    inputs: Sequence[Any],
+    *,
+    loss: Callable[[Output], Output] | None,
+    framework: str | Framework | None,
+    seed: int,
+    options: Mapping[str, Any],
+    who: str,
+) -> Result:
+    """What `check_gradients` says. who: the function that the user called, for sentences."""
+    chosen = arguments.options(options, who)
+    subject = subject_of(fn, inputs, loss=loss, framework=framework, seed=seed, who=who)
+    title = f"{subject.name}::gradient"
     try:
         settings = dataclasses.replace(chosen.settings(), scalar=loss is not None)
         done = examine_declared(subject, chosen, settings)
@@ -83,8 +69,10 @@ def check_gradients(
         finding = crash(error, name=subject.name, is_op=subject.is_op)
         if finding is None:
             raise  # gradcheck's own
-        return Result(findings=(_backward_failed(finding),))
-    return done.result()
+        return Result(findings=(_backward_failed(finding),), title=title)
+    if subject.is_op:
+        done.findings = [at_home(f, home_of(fn)) for f in done.findings]
+    return dataclasses.replace(done.result(), title=title)
 
 
 def _backward_failed(crashed: Finding) -> Finding:
@@ -98,28 +86,3 @@ def _backward_failed(crashed: Finding) -> Finding:
         advice="stay with the framework's own operations from the inputs to the result: no numpy, "
         "no detach, no tensor rebuilt from .data",
     )
-
-
-def _framework(given: str | Framework | None, fn: Any, inputs: Sequence[Any]) -> Framework:
-    if given is not None and not isinstance(given, str):
-        return given
-    from gradcheck.names import load as plugins
-
-    registry = plugins.load()
-    if given is None:
-        modules = {type(v).__module__.partition(".")[0] for v in (*inputs, fn)}
-        bases = {c.__module__.partition(".")[0] for c in type(fn).__mro__}
-        given = "pytorch" if "torch" in modules | bases else "tinytorch"
-    adapter: Framework = registry.framework(given)
-    return adapter
-
-
-def _is_model(adapter: Framework, fn: Any) -> bool:
-    if isinstance(fn, type) or hasattr(fn, "__code__"):
-        return False
-    return bool(adapter.named_parameters(fn))
-
-
-def _name(fn: Any) -> str:
-    text = getattr(fn, "__name__", type(fn).__name__)
-    return text if text.isidentifier() else "function"

@@ -9,7 +9,13 @@ import pytest
 
 from gradcheck import options
 from gradcheck.in_pytest.base import Failure
-from gradcheck.in_pytest.reports import entry_in, junit_properties, lost_entry, stopped_entry
+from gradcheck.in_pytest.reports import (
+    asserted_in,
+    entry_in,
+    junit_properties,
+    lost_entry,
+    stopped_entry,
+)
 from gradcheck.in_pytest.scale import write_durations
 from gradcheck.report import baseline, jsonfile
 from gradcheck.report.annotations import annotation_lines, in_actions
@@ -85,6 +91,10 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Before pytest itself counts the report."""
+        asserted = asserted_in(report)
+        if report.when == "call":
+            for each in asserted:
+                self.receive(each)
         entry = entry_in(report)
         if entry is None:
             if report.when == "???" and is_case_node(report.nodeid):  # xdist: the worker died

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from gradcheck.report.entry import Entry
@@ -10,6 +12,9 @@ from gradcheck.result import Finding
 PROPERTY = "gradcheck"
 """The name in `user_properties` under which an entry travels, as JSON, from the item to the
 process that reports."""
+
+ASSERTED = "gradcheck-asserted"
+"""The same for the entries of a test that uses the fixture: a list of them."""
 
 
 def attach(properties: list[tuple[str, object]], entry: Entry) -> None:
@@ -22,6 +27,28 @@ def entry_in(report: pytest.TestReport) -> Entry | None:
     """The entry that came with a report; None when it is a report of something else."""
     values = dict(report.user_properties).get(PROPERTY)
     return Entry.from_json(values) if isinstance(values, dict) else None
+
+
+def attach_asserted(properties: list[tuple[str, object]], entries: Sequence[Entry]) -> None:
+    """Put the entries of a test that uses the fixture into its `user_properties`."""
+    properties[:] = [p for p in properties if p[0] != ASSERTED]
+    properties.append((ASSERTED, [entry.to_json() for entry in entries]))
+
+
+def asserted_in(report: pytest.TestReport) -> list[Entry]:
+    """Take the entries of a test out of its report. A failure that the test expected, so that it
+    passed or is an expected failure, is one here too."""
+    found = dict(report.user_properties).get(ASSERTED)
+    if not isinstance(found, list):
+        return []
+    report.user_properties[:] = [p for p in report.user_properties if p[0] != ASSERTED]
+    entries = [Entry.from_json(values) for values in found]
+    if report.outcome == "failed":
+        return entries
+    return [
+        e.but(outcome="xfailed", reason="the test expects it", text=None) if e.failed else e
+        for e in entries
+    ]
 
 
 def lost_entry(nodeid: str, said: str) -> Entry:

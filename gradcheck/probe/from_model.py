@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradcheck.frameworks.protocol import Array, Framework, Leaf, Output
@@ -15,9 +15,10 @@ class ModelSubject(Subject):
     """Probes a copy of the model; the caller's own is not touched.
 
     batch: the inputs and then the target, as `step` takes them. loss: called with the output and
-    the target. step: step(model, batch, loss) -> the result that is differentiated. optimizer:
-    makes one from the parameters; without it the subject cannot be trained. training: the mode to
-    put the model in; None leaves it in its own.
+    the target. step: step(model, batch, loss) -> the result that is differentiated. train:
+    train(model, batch, loss, optimizer) -> the loss, a whole training step in place of the usual
+    one. optimizer: makes one from the parameters; without it the subject cannot be trained.
+    training: the mode to put the model in; None leaves it in its own.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class ModelSubject(Subject):
         batch: Sequence[Array],
         loss: Loss | None = None,
         step: Step = default_step,
+        train: Callable[..., Output] | None = None,
         optimizer: OptimizerSpec | None = None,
         dtype: str = "float64",
         seed: int = 0,
@@ -40,6 +42,8 @@ class ModelSubject(Subject):
         self._arrays = tuple(batch)
         self._loss = loss
         self._step = step
+        self._given_train = train
+        self._train = train or self._train
         self._optimizer_spec = optimizer
         self._mode = training
         self._use_model(_copied(model, framework))
@@ -61,6 +65,7 @@ class ModelSubject(Subject):
             "batch": self._arrays,
             "loss": self._loss,
             "step": self._step,
+            "train": self._given_train,
             "optimizer": self._optimizer_spec,
             "dtype": self.dtype,
             "seed": self.seed,

@@ -40,6 +40,22 @@ def failure_text(
     return "\n".join([*head, *finding_lines(entry.findings, room), *tail, *yaml, last])
 
 
+def result_text(result: Result, *, verbose: bool = False) -> str:
+    """What a person reads about a result without a case: its verdict, and why. As long as a
+    `failure_text`, and with the same order."""
+    head = f"{result.title}  {result.outcome.upper()}".strip()
+    if result.outcome == "skipped":
+        return f"{head}: {result.reason}"
+    if result.outcome == "passed":
+        return "\n".join([head, *(f"{INDENT}note: {sentence}" for sentence in result.notes)])
+    tail = [INDENT + line for line in figure_lines(result.figures)]
+    tail += [f"{INDENT}note: {sentence}" for sentence in result.notes]
+    if not verbose:
+        tail = tail[:MOST_TAIL_LINES]
+    room = UNLIMITED if verbose else MOST_LINES - 1 - len(tail)
+    return "\n".join([head, *finding_lines(result.findings, room), *tail])
+
+
 def quoted(node: str) -> str:
     """`node` in double quotes; in single ones where a shell would read something into them."""
     if any(c in node for c in '"$`\\!'):

@@ -9,11 +9,13 @@ A fenced block says what it is in its first line:
 - ```console``` holds commands after `$ ` and, below each, lines that its output must hold, in this
   order; a line `...` stands for any lines.
 
-`fails` in the first line says that the cases of the block, or the command, must fail.
+`fails` in the first line says that the cases of the block, or the command, must fail, and
+`needs=torch` that a block is for those who have that package: without it, it is not run.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -36,6 +38,11 @@ class Block:
         return next((o.removeprefix("file=") for o in self.options if o.startswith("file=")), None)
 
     @property
+    def runs(self) -> bool:
+        needed = [o.removeprefix("needs=") for o in self.options if o.startswith("needs=")]
+        return all(importlib.util.find_spec(name) for name in needed)
+
+    @property
     def fails(self) -> bool:
         return "fails" in self.options
 
@@ -56,6 +63,8 @@ def run_document(document: str, folder: Path) -> list[str]:
             path = folder / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
+        elif not block.runs:
+            continue
         elif block.language == "python":
             python.append(block.text)
             problems += _run_python("\n".join(python), folder, block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -67,60 +68,82 @@ class Reference:
         other.framework.train_mode(other.model, False)
 
         names = {n: options.rename.get(n, n) for n in subject.parameters}
-        findings = list(_unmatched(subject, other, names))
+        findings = list(unmatched(subject, other, names))
         if findings:
             return Result(findings=tuple(findings))
         for mine, theirs in names.items():
             other.set(theirs, subject.get(mine))
 
-        tolerance = ROUNDING * _eps(subject, other)
-        errors = {
-            "output": _distance(subject.value(subject.predict()), other.value(other.predict()))
-        }
-        analytic = subject.gradients()
-        expected = other.gradients()
-        largest = max(
-            (float(np.abs(g).max()) for g in expected.values() if g is not None), default=0
-        )
-        for mine, theirs in names.items():
-            errors[mine] = _distance(
-                _dense(analytic[mine], subject.get(mine)),
-                _dense(expected[theirs], other.get(theirs)),
-                floor=1e-3 * largest,
-            )
-        worst = dict(sorted(errors.items(), key=lambda e: -e[1])[:5])
-        if errors["output"] > tolerance:
-            findings.append(_output_finding(errors["output"], tolerance, other))
-        else:
-            findings += [
-                _gradient_finding(n, e, tolerance, other)
-                for n, e in worst.items()
-                if e > tolerance and n != "output"
-            ]
-        return Result(
-            findings=tuple(findings),
-            measurements={"worst_relative_error": max(errors.values()), "worst": worst},
-        )
+        return compared(subject, other, names)
 
 
-def _unmatched(subject: Subject, other: Subject, names: dict[str, str]) -> list[Finding]:
+def compared(
+    subject: Subject, other: Subject, names: Mapping[str, str], cotangent: Array | None = None
+) -> Result:
+    """The outputs of both and the gradients of the leaves `names` (mine -> theirs).
+
+    cotangent: pulled back through what `forward` returns, which is then the output that is
+    compared; None: `forward` is a scalar loss, and the output is that of `predict`.
+    """
+    findings: list[Finding] = []
+    tolerance = ROUNDING * _eps(subject, other)
+    mine_out, other_out = (
+        s.value(s.predict() if cotangent is None else s.forward()) for s in (subject, other)
+    )
+    errors = {"output": _distance(mine_out, other_out)}
+    shapes = mine_out.shape == other_out.shape
+    analytic = subject.gradients(cotangent) if shapes else {}
+    expected = other.gradients(cotangent) if shapes else {}
+    sizes = (float(np.abs(g).max(initial=0)) for g in expected.values() if g is not None)
+    largest = max(sizes, default=0)
+    for mine, theirs in names.items() if shapes else ():
+        errors[mine] = _distance(
+            _dense(analytic[mine], subject.get(mine)),
+            _dense(expected[theirs], other.get(theirs)),
+            floor=1e-3 * largest,
+        )
+    worst = dict(sorted(errors.items(), key=lambda e: -e[1])[:5])
+    if errors["output"] > tolerance:
+        findings.append(_output_finding(errors["output"], tolerance, other, mine_out, other_out))
+    else:
+        findings += [
+            _gradient_finding(n, e, tolerance, other)
+            for n, e in worst.items()
+            if e > tolerance and n != "output"
+        ]
+    return Result(
+        findings=tuple(findings),
+        measurements={"worst_relative_error": max(errors.values()), "worst": worst},
+    )
+
+
+def unmatched(subject: Subject, other: Subject, names: Mapping[str, str]) -> list[Finding]:
     advice = "match them with `rename: {mine: theirs}`"
     found = []
     for mine, theirs in names.items():
-        if theirs not in other.parameters:
+        if theirs not in other.leaves:
             found.append(f"{mine} has no counterpart {theirs!r} in the reference")
         elif subject.get(mine).shape != other.get(theirs).shape:
             found.append(
                 f"{mine} has shape {subject.get(mine).shape}, "
                 f"{theirs} of the reference has {other.get(theirs).shape}"
             )
-    for theirs in other.parameters:
+    for theirs in other.leaves:
         if theirs not in names.values():
-            found.append(f"{theirs} of the reference has no counterpart in the case's model")
+            found.append(f"{theirs} of the reference has no counterpart in {subject.name}")
     return [Finding(code="unmatched_parameter", message=m, advice=advice) for m in found]
 
 
-def _output_finding(error: float, tolerance: float, other: Subject) -> Finding:
+def _output_finding(
+    error: float, tolerance: float, other: Subject, mine: Array, theirs: Array
+) -> Finding:
+    if mine.shape != theirs.shape:
+        return Finding(
+            code="output_differs",
+            message=f"the output has shape {mine.shape}, that of the {_named(other)} has "
+            f"{theirs.shape}",
+            advice="return the same tensor from both",
+        )
     return Finding(
         code="output_differs",
         message=(

@@ -22,7 +22,10 @@ def at_home(finding: Finding, home: str | None) -> Finding:
     """Point a finding of an op case at the op itself, since gradcheck called it."""
     if finding.where is not None or finding.op is None or not home:
         return finding
-    lines = (*finding.lines, f"{finding.op} is defined at {with_code(home)}")
+    said = f"{finding.op} is defined at "
+    lines = finding.lines
+    if not any(line.startswith(said) for line in lines):
+        lines = (*lines, f"{said}{with_code(home)}")
     return dataclasses.replace(finding, where=home, lines=lines)
 
 
