@@ -28,7 +28,8 @@ from gradcheck.source.where import UNKNOWN, where_of, where_raised
 
 ENTRY_POINT_GROUP = "gradcheck"
 TINYTORCH_GROUP = "gradcheck.tinytorch"
-"""Entry points of plugins that need the bundled framework: not loaded where it is absent."""
+"""Entry points of plugins that are nothing without the bundled framework: not loaded where it is
+absent. A plugin that is of use without it asks `register.lacks`."""
 
 FIRST_PARTY = "gradcheck.plugins."
 FOLDER_PACKAGE = "gradcheck_folder_plugins"

@@ -34,6 +34,14 @@ class Register:
         self._registry = registry
         self._plugin = plugin
 
+    def lacks(self, framework: str) -> str | None:
+        """Why an optional framework is not in use here, as a clause; None where it is in use.
+
+        A plugin that serves several frameworks asks before it imports one of them:
+        `if not register.lacks("tinytorch"): ...`.
+        """
+        return self._registry.absent.get(framework)
+
     def op(
         self,
         name: str,

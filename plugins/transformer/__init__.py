@@ -21,7 +21,8 @@ def gradcheck_register(register: Register) -> None:
     register.dataset("most_frequent_symbol", tasks.MostFrequentSymbol)
     register.model("gpt", gpt_in_torch, framework="pytorch")
 
-    # What follows needs tinytorch.
+    if register.lacks("tinytorch"):
+        return  # what follows is made of its tensors
     from . import faults, postmortem, threads
     from .attention import attention
     from .encoder import EncoderClassifier

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+PLUGINS = HERE.parents[1] / "plugins"
 
 CASES = """
 schema: 1
@@ -105,3 +106,46 @@ def test_the_listing_says_in_one_line_that_it_is_not_in_use(project):
     assert SAYS[what] in line
     assert "What failed" not in done.stdout
     assert "framework:  oddgrad" in done.stdout
+
+
+IN_TORCH = """
+schema: 1
+cases:
+  ours:
+    framework: pytorch
+    model: flat
+    data: {name: iris, batch: 8}
+    loss: cross_entropy
+    optimizer: {name: sgd, lr: 0.1}
+    checks: [gradient, updates]
+"""
+FLAT = """
+from gradcheck import hookimpl
+
+def flat():
+    import torch
+
+    return torch.nn.Linear(4, 3)
+
+@hookimpl
+def gradcheck_register(register):
+    register.model("flat", flat, framework="pytorch")
+"""
+
+
+@pytest.mark.slow
+def test_what_is_free_of_it_is_there_for_pytorch(project, tmp_path):
+    """The data sets of `basics`, the tasks of `transformer` and its GPT made of torch."""
+    pytest.importorskip("torch")
+    _, run = project
+    for name in ("basics", "transformer"):
+        (tmp_path / "plugins" / name).symlink_to(PLUGINS / name)
+    (tmp_path / "plugins" / "flat.py").write_text(FLAT)
+    (tmp_path / "cases.yaml").write_text(IN_TORCH)
+    done = run("-m", "gradcheck", "plugins")
+    assert "What failed" not in done.stdout, done.stdout
+    for name in ("digits", "iris", "xor", "char_sequences", "copied_sequences", "gpt"):
+        assert f" {name}" in done.stdout
+    assert "textbook_gpt" not in done.stdout
+    done = run("-m", "pytest", "--gradcheck", "-q", "-p", "no:cacheprovider", "cases.yaml")
+    assert "2 passed" in done.stdout, done.stdout
