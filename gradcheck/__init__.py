@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradcheck.frameworks.walk import walk_leaves
     from gradcheck.names.register import Register
     from gradcheck.probe.batches import Batch, collate
+    from gradcheck.probe.steps import own_loss
     from gradcheck.probe.subject import Subject
     from gradcheck.result import Finding, Result
     from gradcheck.source.line import Line
@@ -61,6 +62,7 @@ __all__ = [
     "collate",
     "defined_at",
     "hookimpl",
+    "own_loss",
     "walk_leaves",
 ]
 
@@ -89,6 +91,7 @@ _LOADED_FROM = {
     "check_gradients": "api.functions",
     "collate": "probe.batches",
     "defined_at": "source.where",
+    "own_loss": "probe.steps",
     "walk_leaves": "frameworks.walk",
 }
 """Where each name is, as the imports above say it to type checkers."""

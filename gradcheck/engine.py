@@ -12,6 +12,7 @@ from gradcheck.dependents import without_consequences
 from gradcheck.names.registry import Registry
 from gradcheck.numerics.telling.blame import at_home
 from gradcheck.probe.from_case import CaseSubject
+from gradcheck.probe.subject import NotJudged
 from gradcheck.report.entry import Entry
 from gradcheck.result import Finding, Result
 from gradcheck.yamlcases.case import Case
@@ -54,6 +55,8 @@ def _run(case: Case, check_name: str, registry: Registry, seed: int | None) -> R
         with np.errstate(all="ignore"):
             result: Result = check.run(CaseSubject(case, registry, seed=seed), options)
             return result
+    except NotJudged as error:
+        return Result.skipped(f"not judged: {error}")
     except Exception as error:
         finding = crash_of(case, error)
         if finding is None:

@@ -20,7 +20,7 @@ from gradcheck.frameworks.protocol import Array, Framework, Output
 from gradcheck.numerics.core.threads import one_blas_thread
 from gradcheck.probe.from_model import ModelSubject
 from gradcheck.probe.optimizers import spec_of
-from gradcheck.probe.subject import default_step
+from gradcheck.probe.steps import default_step
 from gradcheck.result import Result
 
 WHO = "assert_trains"

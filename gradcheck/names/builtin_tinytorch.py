@@ -28,6 +28,7 @@ def sequence_cross_entropy(logits: Tensor, ids: Tensor, **args: Any) -> Tensor:
 
 @hookimpl
 def gradcheck_register(register: Register) -> None:
+    from gradcheck import own_loss
     from gradcheck.frameworks.tinytorch import TinyTorch
     from tinytorch import optim
     from tinytorch.nn import functional as F
@@ -46,6 +47,8 @@ def gradcheck_register(register: Register) -> None:
     register.loss("l1", F.l1_loss)
     register.loss("huber", F.huber_loss)
     register.loss("binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits)
+
+    register.step("own_loss", own_loss)
 
     register.optimizer("sgd", optim.SGD)
     register.optimizer("adam", optim.Adam)

@@ -142,7 +142,11 @@ class Register:
         """Register a training step: `step(model, batch, loss)` returns the scalar loss.
 
         `batch` is a tuple of tensors: inputs first, the target last. The default step is
-        `loss(model(*batch[:-1]), batch[-1])`.
+        `loss(model(*batch[:-1]), batch[-1])`. Where the samples of the dataset are dicts, `batch`
+        is a dict of tensors, and the default step passes the inputs by name. The result may also
+        hold the loss under the name `loss`, or be a tuple that starts with it. `own_loss` is the
+        built-in step for a model that gets the target too and returns its loss. The other checks
+        call the model as the step does.
 
         `train(model, batch, loss, optimizer)` is the whole update, from `zero_grad` to
         `optimizer.step()`, and returns the loss. The default is zero_grad, step, backward,
@@ -165,7 +169,9 @@ class Register:
         """Register a factory: `factory(**args)` returns a dataset.
 
         A dataset `d` has `len(d)`, and `d[i]` is a tuple of numpy arrays or numbers: inputs first,
-        the target last. It may have `source` (one line that says where the data come from) and
+        the target last; or a dict of them, of which `labels`, `label`, `targets`, `target` or `y`
+        is the target, otherwise the last. A field may be None, or a tuple or dict of fields. It may
+        have `source` (one line that says where the data come from) and
         `loader(batch_size, shuffle, seed)` (its own batches).
 
             import numpy as np

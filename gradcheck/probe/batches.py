@@ -2,19 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradcheck.frameworks.nested import parts, replaced
 from gradcheck.frameworks.protocol import Array, HasLoader
 
-Batch = tuple[Array, ...]
+Batch: TypeAlias = Any
+"""A tuple of fields, the target last, or a mapping of them by name. A field is an array, None, a
+list of texts, or a tuple or mapping of fields."""
+
+TARGETS = ("labels", "label", "targets", "target", "y")
+"""What the target is called in a batch whose fields have names; without one it is the last."""
 
 
-def collate(samples: Sequence[tuple[Any, ...]]) -> Batch:
-    """Stack samples field by field: n tuples of arrays -> tuple of (n, ...) arrays."""
-    return tuple(np.stack([np.asarray(v) for v in field]) for field in zip(*samples))
+def collate(samples: Sequence[Any]) -> Batch:
+    """Stack samples field by field: n tuples of arrays -> tuple of (n, ...) arrays, and n dicts of
+    arrays -> dict of (n, ...) arrays. None stays None, texts become a list."""
+    first = samples[0]
+    if isinstance(first, Mapping):
+        return {name: _stacked([s[name] for s in samples]) for name in first}
+    return tuple(_stacked(field) for field in zip(*samples))
+
+
+def _stacked(values: Sequence[Any]) -> Any:
+    first = values[0]
+    if first is None:
+        return None
+    if not _is_field(first):
+        return collate(values)
+    if isinstance(first, (str, bytes)):
+        return list(values)
+    return np.stack([np.asarray(v) for v in values])
+
+
+def _is_field(value: Any) -> bool:
+    """Whether a value is one field: anything but a container of fields. Lists and tuples of numbers
+    are rows of an array."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(isinstance(v, _ATOMS) or _is_rows(v) for v in value)
+    return not isinstance(value, Mapping)
+
+
+_ATOMS = (int, float, np.generic, str, bytes)
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and _is_field(value)
+
+
+def is_array(value: Any) -> bool:
+    """Whether a field is an array of numbers or of truth values."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiubc"
+
+
+def fields(batch: Batch) -> list[Array]:
+    """The arrays of a batch, or of a sample, the target last."""
+    if isinstance(batch, Mapping):
+        batch = divided(batch)
+    arrays = [np.asarray(v) for _, v in parts(batch, _is_field) if v is not None]
+    return [a for a in arrays if is_array(a)]
+
+
+def samples_in(batch: Batch) -> int:
+    """How many samples a batch has: the length of its first array."""
+    first = next(iter(fields(batch)), np.empty(0))
+    return len(first) if first.ndim else 0
+
+
+def some_samples(batch: Batch, size: int, part: slice) -> Batch:
+    """A part of a batch of `size` samples. An array of another length, such as a mask for all of
+    them, stays whole."""
+
+    def cut(_: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return value[part] if len(value) == size else value
+        return value[part] if is_array(value) and value.ndim and len(value) == size else value
+
+    return replaced(batch, _is_field, cut)
+
+
+def divided(batch: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The inputs of a batch whose fields have names, and its target."""
+    key = next((k for k in TARGETS if k in batch), list(batch)[-1])
+    return {k: v for k, v in batch.items() if k != key}, batch[key]
+
+
+def _as_arrays(batch: Any) -> Batch:
+    """What a loader of the user's yields, with arrays in the place of its tensors."""
+
+    def array(_: str, value: Any) -> Any:
+        if value is None or isinstance(value, (str, bytes)):
+            return value
+        made = np.asarray(value)
+        return made if is_array(made) else value
+
+    if isinstance(batch, Mapping):
+        return replaced(batch, _is_field, array)
+    return tuple(replaced(field, _is_field, array) for field in batch)
 
 
 class Loader:
@@ -40,7 +127,7 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         if self._own is not None:
             for batch in self._own:
-                yield tuple(np.asarray(a) for a in batch)
+                yield _as_arrays(batch)
             return
         order = np.arange(len(self.dataset))
         if self.shuffle:

@@ -16,7 +16,7 @@ from gradcheck.yamlcases.inputs import draw_inputs
 
 HOW_TO_ADD = {
     "data": "`data: {name: ..., batch: ...}`",
-    "loss": "`loss: cross_entropy` or another one",
+    "loss": "`loss: cross_entropy` or another one, or `step: own_loss` where the model returns it",
     "optimizer": "`optimizer: {name: adam, lr: 0.01}`",
 }
 

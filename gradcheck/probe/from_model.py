@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradcheck.frameworks.protocol import Array, Framework, Leaf, Output
+from gradcheck.frameworks.protocol import Framework, Leaf, Output
 from gradcheck.frameworks.walk import walk_leaves
-from gradcheck.probe.subject import Loss, OptimizerSpec, Step, Subject, SubjectError, default_step
+from gradcheck.probe.batches import Batch
+from gradcheck.probe.steps import default_step
+from gradcheck.probe.subject import Loss, OptimizerSpec, Step, Subject, SubjectError
 
 
 class ModelSubject(Subject):
     """Probes a copy of the model; the caller's own is not touched.
 
-    batch: the inputs and then the target, as `step` takes them. loss: called with the output and
-    the target. step: step(model, batch, loss) -> the result that is differentiated. train:
-    train(model, batch, loss, optimizer) -> the loss, a whole training step in place of the usual
-    one. optimizer: makes one from the parameters; without it the subject cannot be trained.
-    training: the mode to put the model in; None leaves it in its own.
+    batch: the inputs and then the target, as `step` takes them, or a mapping of them by name.
+    loss: called with the output and the target. step: step(model, batch, loss) -> the result that
+    is differentiated. train: train(model, batch, loss, optimizer) -> the loss, a whole training
+    step in place of the usual one. optimizer: makes one from the parameters; without it the subject
+    cannot be trained. training: the mode to put the model in; None leaves it in its own.
     """
 
     def __init__(
@@ -26,7 +28,7 @@ class ModelSubject(Subject):
         model: Any,
         framework: Framework,
         *,
-        batch: Sequence[Array],
+        batch: Batch,
         loss: Loss | None = None,
         step: Step = default_step,
         train: Callable[..., Output] | None = None,
@@ -39,7 +41,7 @@ class ModelSubject(Subject):
         mode = bool(getattr(model, "training", True)) if training is None else training
         super().__init__(framework, name=name, dtype=dtype, seed=seed, training=mode)
         self._original = model
-        self._arrays = tuple(batch)
+        self._arrays = batch if isinstance(batch, Mapping) else tuple(batch)
         self._loss = loss
         self._step = step
         self._given_train = train

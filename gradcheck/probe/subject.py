@@ -6,11 +6,12 @@ import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from gradcheck.frameworks.nested import parts, replaced
 from gradcheck.frameworks.protocol import (
     Array,
     Framework,
@@ -22,20 +23,28 @@ from gradcheck.frameworks.protocol import (
     OpCall,
     Output,
 )
-from gradcheck.probe.batches import Batch, Loader
+from gradcheck.phrases import one_line
+from gradcheck.probe.batches import Batch, Loader, is_array
+from gradcheck.probe.modelcall import ModelCall, noting_calls
+from gradcheck.probe.steps import default_step
 from gradcheck.probe.stops import Stops
 
 if TYPE_CHECKING:
     from gradcheck.yamlcases.case import InputSpec
 
 Loss: TypeAlias = Callable[[Output, Leaf], Output]
-Step: TypeAlias = Callable[[Any, tuple[Leaf, ...], Loss], Output]
-"""step(model, batch, loss) -> the scalar loss."""
+Step: TypeAlias = Callable[[Any, Any, Loss], Output]
+"""step(model, batch, loss) -> the scalar loss. The batch is a tuple of tensors, the target last, or
+a mapping of them by name, as the dataset gives it."""
 
 
 class SubjectError(Exception):
     """There is nothing to probe, or the subject lacks what a check needs; the message says what to
     change."""
+
+
+class NotJudged(Exception):
+    """A check cannot ask its question of this subject; the message is the reason. No finding."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +118,10 @@ class Subject:
         self.operands: dict[str, Leaf] = {}
         self.inputs: dict[str, Leaf] = {}
         self.parameters: dict[str, Leaf] = {}
-        self.batch: tuple[Leaf, ...] = ()
+        self.batch: Any = ()
         self.stops: Stops | None = None
+        self._call_of_step: tuple[Any, ModelCall] | None = None
+        self._tensor_types: tuple[type, ...] = ()
         self._step: Step = default_step
         self._train: Callable[..., Output] = self._default_train
         self._optimizer: Any = None
@@ -217,19 +228,37 @@ class Subject:
         how = self.batching
         return Loader(dataset, self.batch_size or how.size, shuffle=how.shuffle, seed=self.seed)
 
-    def batches(self, count: int) -> Iterator[tuple[Leaf, ...]]:
+    def batches(self, count: int) -> Iterator[Any]:
         """`count` batches, going around the data as often as needed."""
         for batch in self.loader().take(count):
             yield self.to_leaves(batch)
 
-    def to_leaves(self, batch: Batch) -> tuple[Leaf, ...]:
-        """Arrays as tensors of this framework: floats in this subject's dtype, ints as they are."""
-        return tuple(
-            self.framework.leaf(
-                a, trainable=False, dtype=self.dtype if a.dtype.kind == "f" else None
-            )
-            for a in batch
-        )
+    def to_leaves(self, batch: Batch) -> Any:
+        """The same with tensors of this framework for arrays: floats in this subject's dtype, ints
+        as they are. What is no array (None, texts) stays."""
+
+        def leaf(_: str, array: Array) -> Leaf:
+            dtype = self.dtype if array.dtype.kind == "f" else None
+            return self.framework.leaf(array, trainable=False, dtype=dtype)
+
+        return replaced(batch, is_array, leaf)
+
+    def to_arrays(self, batch: Any) -> Batch:
+        """The reverse of `to_leaves`."""
+        return replaced(batch, self.is_tensor, lambda _, leaf: self.framework.get(leaf))
+
+    @property
+    def tensor_types(self) -> tuple[type, ...]:
+        """The framework's tensors: the types that leaves and batch have, and their base classes."""
+        if not self._tensor_types:
+            fields = [f for _, f in parts(self.batch, lambda v: not _is_container(v))]
+            known = [*self.operands.values(), *self.parameters.values(), *fields]
+            types = {t for leaf in known if not _is_plain(leaf) for t in type(leaf).__mro__}
+            self._tensor_types = tuple(types - {object})
+        return self._tensor_types
+
+    def is_tensor(self, value: Any) -> bool:
+        return isinstance(value, self.tensor_types)
 
     # --- running ----------------------------------------------------------------------------
 
@@ -248,7 +277,7 @@ class Subject:
         """The loss with its arguments. Raises SubjectError without one."""
         raise self._lacks("loss")
 
-    def forward(self, batch: tuple[Leaf, ...] | None = None) -> Output:
+    def forward(self, batch: Any = None) -> Output:
         """The op's result, or the model's scalar loss. The same seed every time: same dropout."""
         batch = self.batch if batch is None else batch
         self._global_seeds()
@@ -262,10 +291,23 @@ class Subject:
         self.stops.begin()
         return self.framework.holding(self.stops)
 
-    def _forward(self, batch: tuple[Leaf, ...]) -> Output:
+    def _forward(self, batch: Any) -> Output:
         if self.is_op:
             return self._call(self.operands)
-        return self._step(self.model, batch, self.loss)
+        return self._scalar(self._step(self.model, batch, self.loss))
+
+    def _scalar(self, result: Any) -> Output:
+        """The loss in what a step returns: a result with the tensors of a model has it under the
+        name `loss`, a tuple at its start."""
+        if result is None or self.is_tensor(result):
+            return result
+        found = {n: t for n, t in parts(result, self.is_tensor) if self.is_tensor(t)}
+        if "loss" in found:
+            return found["loss"]
+        first = next(iter(found.values()), None)
+        if isinstance(result, (tuple, list)) and first is result[0] and self.value(first).size == 1:
+            return first
+        return result
 
     def apply(self, operands: Mapping[str, Leaf]) -> Output:
         """The op on other operands."""
@@ -276,11 +318,49 @@ class Subject:
     def _call(self, operands: Mapping[str, Leaf]) -> Output:
         raise NotImplementedError
 
+    def call_of_step(self, batch: Any = None) -> ModelCall:
+        """How the training step calls the model, on the subject's own batch or another one.
+
+        The default step takes no look. Another one runs once; of several calls the first counts,
+        and where the step never calls the model itself, the model gets the batch's inputs.
+        """
+        batch = self.batch if batch is None else batch
+        if self._call_of_step is not None and self._call_of_step[0] is batch:
+            return self._call_of_step[1]
+        usual = ModelCall.of_default_step(batch)
+        call = usual
+        if self._step is not default_step:
+            before = self.state()
+            with noting_calls(self.model) as calls:
+                self.forward(batch)
+            self.restore(before)
+            call = next(iter(calls), replace(usual, made=False))
+        self._call_of_step = (batch, call)
+        return call
+
+    def model_inputs(self, batch: Any = None) -> list[Leaf]:
+        """The tensors that the training step gives to the model."""
+        return self.call_of_step(batch).tensors(self.is_tensor)
+
     def predict(self, *inputs: Leaf) -> Output:
-        """The model's output on `inputs` (default: those of the batch)."""
-        inputs = inputs or self.batch[:-1]
+        """The model's output, called as the training step calls it: on `inputs` in the place of the
+        tensors that it is given there (see `model_inputs`), or on those of the batch.
+
+        Raises NotJudged where the step never calls the model, and calling it raises.
+        """
+        call = self.call_of_step()
+        if inputs:
+            call = call.on(inputs, self.is_tensor)
         self._global_seeds()
-        return self.framework.forward(lambda: self.model(*inputs), seed=self.seed)
+        try:
+            return self.framework.forward(lambda: call.run(self.model), seed=self.seed)
+        except Exception as error:
+            if call.made:
+                raise
+            raise NotJudged(
+                "the training step never calls the model itself, and calling it with the inputs of "
+                f"the batch raises {type(error).__name__}: {one_line(error)}"
+            ) from error
 
     def value(self, output: Output) -> Array:
         return self.framework.value(output)
@@ -351,9 +431,7 @@ class Subject:
         held = self.model if first == "model" else self.framework.optimized(self.model)
         return spec.factory(held, **{**spec.args, **changes})
 
-    def train_step(
-        self, batch: tuple[Leaf, ...] | None = None, *, seed: int | None = None
-    ) -> float:
+    def train_step(self, batch: Any = None, *, seed: int | None = None) -> float:
         """One update, as the training step does it; the loss before the update.
 
         seed: of dropout; the subject's own if None, so that repeated steps drop the same.
@@ -365,16 +443,27 @@ class Subject:
             lambda: self._train(self.model, batch, self.loss, optimizer),
             seed=self.seed if seed is None else seed,
         )
+        loss = self._scalar(loss)
+        if loss is None:
+            raise SubjectError(
+                f"the training step of {self.name} returns None; let it return the loss"
+            )
         return float(self.value(loss).reshape(()))
 
-    def _default_train(self, model: Any, batch: tuple[Leaf, ...], loss: Any, optimizer: Any) -> Any:
+    def _default_train(self, model: Any, batch: Any, loss: Any, optimizer: Any) -> Any:
         optimizer.zero_grad()
-        output = self._step(model, batch, loss)
+        output = self._scalar(self._step(model, batch, loss))
         self.framework.backward(output, None)
         optimizer.step()
         return output
 
 
-def default_step(model: Any, batch: tuple[Leaf, ...], loss: Any) -> Output:
-    """loss(model(inputs), target)."""
-    return loss(model(*batch[:-1]), batch[-1])
+def _is_container(value: Any) -> bool:
+    return isinstance(value, (Mapping, list, tuple))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a field of a batch is no tensor: texts, or nothing."""
+    if isinstance(value, np.ndarray):
+        return not is_array(value)
+    return value is None or isinstance(value, (str, bytes, int, float))

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array, ClipsGradients, HasValidation
 from gradcheck.memory import keep_freed_memory
-from gradcheck.probe.batches import Loader
+from gradcheck.probe.batches import Loader, fields
 from gradcheck.probe.subject import Subject, SubjectError
 from gradcheck.training.history import History
 from gradcheck.training.schedule import Rates
@@ -65,8 +65,8 @@ class Trainer:
             subject.optimizer = Clipped(subject, spec.clip)
         self._batches: Iterator[Any] | None = None
         self._held_out = held_out(subject)
-        target = subject.batch[-1] if subject.batch else None
-        shape = np.shape(subject.framework.get(target)) if target is not None else ()
+        known = fields(subject.to_arrays(subject.batch))
+        shape = np.shape(known[-1]) if known else ()
         self.unit = "tokens" if len(shape) == 2 else "samples"
         self.units_per_step = int(np.prod(shape[: 2 if len(shape) == 2 else 1])) if shape else 1
 

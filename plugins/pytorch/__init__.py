@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gradcheck import Register, hookimpl
+from gradcheck import Register, hookimpl, own_loss
 
 gradcheck_api = 1
 
@@ -30,6 +30,7 @@ def gradcheck_register(register: Register) -> None:
     for name, function in LOSSES.items():
         register.loss(name, loss(function), framework="pytorch")
     register.loss("sequence_cross_entropy", sequence_cross_entropy, framework="pytorch")
+    register.step("own_loss", own_loss, framework="pytorch")
     for name, cls in OPTIMIZERS.items():
         register.optimizer(name, optimizer(cls), framework="pytorch")
 

@@ -150,11 +150,48 @@ class WithFunction(nn.Module):
         return self.last(torch.tensor(h.tolist(), dtype=h.dtype) if self.broken else h)
 
 
+class EncoderDecoder(nn.Module):
+    """Needs labels, by name, and returns its own loss."""
+
+    def __init__(self, mixes: bool = False) -> None:
+        super().__init__()
+        self.mixes = mixes
+        self.table = nn.Embedding(9, 6)
+        self.head = nn.Linear(6, 9)
+
+    def forward(self, input_ids: Any, attention_mask: Any = None, *, labels: Any) -> Any:
+        scores = torch.zeros(input_ids.shape)
+        if attention_mask is not None:
+            scores = scores.masked_fill(~attention_mask, -torch.inf)
+        weights = scores.softmax(-1).to(self.head.weight.dtype)[..., None]
+        summary = (self.table(input_ids) * weights).sum(1, keepdim=True)
+        if self.mixes:
+            summary = summary.mean(0, keepdim=True)
+        logits = self.head((self.table(labels.roll(1, 1)) + summary).tanh())
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        return {"loss": loss, "logits": logits, "cache": (summary, None)}
+
+
+class Translations:
+    def __len__(self) -> int:
+        return 32
+
+    def __getitem__(self, i: int) -> Any:
+        rng = np.random.default_rng(i)
+        return {
+            "input_ids": rng.integers(0, 9, 5).astype(np.int32),
+            "attention_mask": np.arange(5) <= 2 + i % 3,
+            "labels": rng.integers(0, 9, 4),
+        }
+
+
 class Plugin:
     @hookimpl
     def gradcheck_register(self, register: Any) -> None:
         register.model("experts", Experts, framework="pytorch")
         register.model("with_function", WithFunction, framework="pytorch")
+        register.model("encoder_decoder", EncoderDecoder, framework="pytorch")
+        register.dataset("translations", Translations)
 
 
 CASE = """
@@ -189,3 +226,26 @@ def test_a_cut_behind_a_function_is_still_traced(kit: Kit) -> None:
     assert finding.code == "cut"
     assert "h.tolist()" in " ".join(finding.lines)
     assert set(finding.data["parameters"]) == {"first.weight", "first.bias"}
+
+
+OWN_LOSS = """
+framework: pytorch
+model: encoder_decoder
+args: {mixes: false}
+data: {name: translations, batch: 8}
+step: own_loss
+optimizer: {name: adam, lr: 0.05}
+checks: [graph, gradient, updates, init, alignment, causality, batch_independence, determinism,
+         accumulation, loader]
+"""
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_model_that_needs_its_labels_and_returns_its_loss(kit: Kit, seed: int) -> None:
+    results = kit.run_case(OWN_LOSS, seed=seed)
+    assert {n: (r.outcome, r.findings) for n, r in results.items()} == {
+        n: ("passed" if n not in ("init", "alignment", "causality") else r.outcome, ())
+        for n, r in results.items()
+    }
+    mixing = OWN_LOSS.replace("mixes: false", "mixes: true")
+    assert codes(kit.run_case(mixing, seed=seed)["batch_independence"]) == ["depends_on_batch"]

@@ -9,10 +9,11 @@ from pydantic import Field
 
 from gradcheck.checks.base import Options
 from gradcheck.checks.lib.probing import norm
-from gradcheck.checks.lib.running import arrays_of, needs_data
+from gradcheck.checks.lib.running import needs_data
 from gradcheck.checks.lib.watching import StepLog
 from gradcheck.checks.lib.words import number
 from gradcheck.frameworks.protocol import Array
+from gradcheck.probe.batches import fields, samples_in, some_samples
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
 from gradcheck.yamlcases.case import Case
@@ -71,17 +72,18 @@ def _random(run: Subject) -> bool:
 
 
 def _parts(run: Subject, whole: Grads, options: AccumulationOptions) -> Iterator[Finding]:
-    arrays = arrays_of(run, run.batch)
-    size = len(arrays[0]) // options.parts * options.parts
-    if size != len(arrays[0]):
-        run.batch = run.to_leaves(tuple(a[:size] for a in arrays))
+    batch = run.to_arrays(run.batch)
+    full = samples_in(batch)
+    size = full // options.parts * options.parts
+    if size != full:
+        batch = some_samples(batch, full, slice(0, size))
+        run.batch = run.to_leaves(batch)
         whole = run.gradients()
-        arrays = [a[:size] for a in arrays]
     each = size // options.parts
     total: Grads = dict.fromkeys(whole)
-    weights = _weights(run, arrays[-1].reshape(options.parts, each, -1))
+    weights = _weights(run, fields(batch)[-1].reshape(options.parts, each, -1))
     for i, weight in enumerate(weights):
-        run.batch = run.to_leaves(tuple(a[i * each : (i + 1) * each] for a in arrays))
+        run.batch = run.to_leaves(some_samples(batch, size, slice(i * each, (i + 1) * each)))
         for name, grad in run.gradients().items():
             if grad is not None:
                 before = total[name]

@@ -11,6 +11,7 @@ from pydantic import Field
 from gradcheck.checks.base import Options, needs_training
 from gradcheck.checks.lib.watching import StepLog
 from gradcheck.checks.lib.words import number
+from gradcheck.probe.batches import fields, samples_in
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
 from gradcheck.yamlcases.case import Case
@@ -80,10 +81,10 @@ class MultiBatch:
 
 def _same_batch(run: Subject) -> Iterator[Finding]:
     """From the same state two different batches must give two gradients."""
-    if len(run.dataset) < 2 * len(run.framework.get(run.batch[0])):
+    if len(run.dataset) < 2 * samples_in(run.to_arrays(run.batch)):
         return  # the second batch is the first in another order
     one, other = run.batches(2)
-    arrays = [[run.framework.get(t) for t in batch] for batch in (one, other)]
+    arrays = [fields(run.to_arrays(batch)) for batch in (one, other)]
     if any(np.array_equal(a, b) for a, b in zip(*arrays)):
         return
     log = StepLog(run, run.make_optimizer())

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck.checks.lib.outputs import is_nested
 from gradcheck.frameworks.protocol import Array, Leaf, Output
 from gradcheck.probe.subject import Subject
 
@@ -51,7 +50,7 @@ def losses_of(subject: Subject) -> list[Seen]:
 
 def _values(subject: Subject, output: Output) -> Array:
     """The values of one tensor; none of several: nothing says which of them are scores."""
-    return np.empty(0) if is_nested(subject, output) else np.asarray(subject.value(output))
+    return np.asarray(subject.value(output)) if subject.is_tensor(output) else np.empty(0)
 
 
 def class_axis(values: Array, ids: Array) -> int | None:

@@ -6,35 +6,38 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array, Output
 from gradcheck.frameworks.walk import walk_leaves
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.subject import NotJudged, Subject
 
 
 def is_nested(subject: Subject, output: Output) -> bool:
     """Whether `output` holds tensors and is not one itself."""
-    return not isinstance(output, _types(subject)) and bool(_tensors(subject, output))
+    return not subject.is_tensor(output) and bool(_tensors(subject, output))
 
 
 def prediction(subject: Subject, output: Output) -> Output:
-    """The first floating tensor of a nested output (its first tensor where none is floating);
-    anything else as it is."""
-    if not is_nested(subject, output):
+    """The first floating tensor of a nested output that is no single number, such as the loss of a
+    model that computes its own (its first tensor where there is none); a tensor as it is.
+
+    Raises NotJudged where there is no tensor."""
+    if subject.is_tensor(output):
         return output
     tensors = _tensors(subject, output)
-    floating = (t for t in tensors if np.asarray(subject.value(t)).dtype.kind == "f")
-    return next(floating, tensors[0])
+    if not tensors:
+        raise NotJudged(f"the model returns {type(output).__name__}, which holds no tensor")
+    values = [np.asarray(subject.value(t)) for t in tensors]
+    floating = [(t, v) for t, v in zip(tensors, values) if v.dtype.kind == "f"]
+    of_many = [t for t, v in floating if v.ndim]
+    return next(iter([*of_many, *(t for t, _ in floating), *tensors]))
 
 
 def all_values(subject: Subject, output: Output) -> Array:
     """The values of every tensor of a nested output, in one flat array; of one tensor, its own."""
-    if not is_nested(subject, output):
+    if subject.is_tensor(output):
         return subject.value(output)
+    if not is_nested(subject, output):
+        raise NotJudged(f"the model returns {type(output).__name__}, which holds no tensor")
     return np.concatenate([subject.value(t).reshape(-1) for t in _tensors(subject, output)])
 
 
 def _tensors(subject: Subject, output: Output) -> list[Output]:
-    return [tensor for _, tensor in walk_leaves(output, _types(subject))]
-
-
-def _types(subject: Subject) -> tuple[type, ...]:
-    """The framework's tensors: the types of the batch, with their base classes."""
-    return tuple({t for leaf in subject.batch for t in type(leaf).__mro__ if t is not object})
+    return [tensor for _, tensor in walk_leaves(output, subject.tensor_types)]

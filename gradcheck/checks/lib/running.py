@@ -11,7 +11,8 @@ import numpy as np
 
 from gradcheck.checks.lib.outputs import prediction
 from gradcheck.frameworks.protocol import Array, OpCall, Output, WatchesCalls
-from gradcheck.probe.subject import Subject
+from gradcheck.phrases import one_line
+from gradcheck.probe.subject import NotJudged, Subject
 from gradcheck.result import Finding, Result
 from gradcheck.source.line import short_place
 from gradcheck.yamlcases.case import Case
@@ -27,12 +28,9 @@ def needs_data(case: Case) -> str | None:
 def in_eval(subject: Subject, **changes: Any) -> Subject:
     """A fresh subject in the widest dtype and in eval mode."""
     wide = subject.fresh(dtype=subject.framework.precision.data, **changes)
+    wide.call_of_step()  # a step may switch the mode
     wide.framework.train_mode(wide.model, False)
     return wide
-
-
-def arrays_of(subject: Subject, leaves: Sequence[Any]) -> list[Array]:
-    return [subject.framework.get(leaf) for leaf in leaves]
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,31 @@ def watched(subject: Subject, forward: Callable[[], Output]) -> Ran:
         return Ran(output, None)
 
 
+def inputs_of(subject: Subject, batch: Any = None) -> list[Array]:
+    """What the training step gives the model, of the subject's own batch or another one."""
+    inputs = [subject.framework.get(leaf) for leaf in subject.model_inputs(batch)]
+    if not inputs:
+        raise NotJudged("the training step calls the model without any tensor")
+    return inputs
+
+
 def predict(subject: Subject, arrays: Sequence[Array]) -> tuple[Array, Ran]:
     """The model's output on arrays: (values, the run). Of several tensors, the first."""
     leaves = subject.to_leaves(tuple(arrays))
     ran = watched(subject, lambda: subject.predict(*leaves))
     return subject.value(prediction(subject, ran.output)), ran
+
+
+def predict_changed(subject: Subject, arrays: Sequence[Array]) -> tuple[Array, Ran]:
+    """The same on inputs that a check made up. Raises NotJudged where the model refuses them."""
+    try:
+        return predict(subject, arrays)
+    except NotJudged:
+        raise
+    except Exception as error:
+        raise NotJudged(
+            f"with other inputs the model raises {type(error).__name__}: {one_line(error)}"
+        ) from error
 
 
 def not_finite(values: Array) -> Result | None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from gradcheck.checks.base import Options
 from gradcheck.checks.lib.capture import Seen, class_axis, losses_of
 from gradcheck.checks.lib.outputs import prediction
-from gradcheck.checks.lib.running import arrays_of, in_eval, needs_data
+from gradcheck.checks.lib.running import in_eval, inputs_of, needs_data
 from gradcheck.checks.lib.words import number
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.subject import Subject
@@ -56,7 +56,7 @@ class Alignment:
         seen = losses_of(run)
         findings: list[Finding] = []
         shares: dict[int, float] = {}
-        inputs = arrays_of(run, run.batch)[0]
+        inputs = inputs_of(run)[0]
         reason = None
         if inputs.dtype.kind not in "iu" or inputs.ndim != 2:
             reason = f"expected a batch of token ids (B, T), got an input of shape {inputs.shape}"

@@ -9,12 +9,13 @@ from pydantic import Field
 
 from gradcheck.checks.base import Options
 from gradcheck.checks.lib.running import (
-    arrays_of,
     first_difference,
     in_eval,
+    inputs_of,
     largest,
     needs_data,
     predict,
+    predict_changed,
     tolerance,
 )
 from gradcheck.checks.lib.words import number
@@ -45,18 +46,25 @@ class BatchIndependence:
 
     def run(self, subject: Subject, options: BatchIndependenceOptions) -> Result:
         run = in_eval(subject, batch_size=max(subject.batching.size, 2))
-        first, second = (arrays_of(run, b)[:-1] for b in _two(run))
+        first, second = (inputs_of(run, b) for b in _two(run))
+        if [a.shape for a in first] != [b.shape for b in second]:
+            return Result.skipped("the model's inputs have other shapes in another batch")
         base, output = predict(run, first)
         axis = options.axis
-        size = first[0].shape[axis]
+        size = first[0].shape[axis] if first[0].ndim > axis else 0
         if base.ndim <= axis or base.shape[axis] != size:
             return Result.skipped(
                 f"the output of shape {base.shape} has no batch axis of length {size}"
             )
         worst = 0.0
         for kept in (0, size - 1):
-            mixed = [_mix(a, b, kept, axis) for a, b in zip(first, second)]
-            values, other = predict(run, mixed)
+            mixed = [
+                _mix(a, b, kept, axis) if a.ndim > axis and a.shape[axis] == size else a
+                for a, b in zip(first, second)
+            ]
+            values, other = predict_changed(run, mixed)
+            if values.shape != base.shape:
+                return Result.skipped("the shape of the output depends on the samples")
             change = largest(base.take(kept, axis) - values.take(kept, axis))
             worst = max(worst, change)
             if change > tolerance(run, base):

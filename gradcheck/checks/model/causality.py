@@ -11,13 +11,14 @@ from pydantic import Field
 from gradcheck.checks.base import Options
 from gradcheck.checks.lib.outputs import prediction
 from gradcheck.checks.lib.running import (
-    arrays_of,
     first_difference,
     in_eval,
+    inputs_of,
     largest,
     needs_data,
     not_finite,
     predict,
+    predict_changed,
     tolerance,
 )
 from gradcheck.checks.lib.words import number
@@ -52,7 +53,7 @@ class Causality:
 
     def run(self, subject: Subject, options: CausalityOptions) -> Result:
         run = in_eval(subject)
-        inputs = arrays_of(run, run.batch)[:-1]
+        inputs = inputs_of(run)
         if options.input >= len(inputs):
             return Result.skipped(
                 f"the model has {len(inputs)} inputs; `input: {options.input}` is not one of them"
@@ -120,7 +121,7 @@ def _by_perturbation(
     for t in _times(length):
         changed = list(inputs)
         changed[which] = other_values(inputs[which], _at(axis, slice(t + 1, None)), rng)
-        values, other = predict(run, changed)
+        values, other = predict_changed(run, changed)
         early = _at(axis, slice(0, t + 1))
         change = largest(base[early] - values[early])
         if change <= tolerance(run, base):
@@ -189,7 +190,7 @@ def _past(
     axis, which = options.axis, options.input
     changed = list(inputs)
     changed[which] = other_values(inputs[which], _at(axis, slice(0, -1)), rng)
-    values, _ = predict(run, changed)
+    values, _ = predict_changed(run, changed)
     last = _at(axis, -1)
     if largest(base[last] - values[last]) > 0:
         return []

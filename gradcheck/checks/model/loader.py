@@ -13,7 +13,7 @@ from gradcheck.checks.base import Options
 from gradcheck.checks.lib.running import needs_data
 from gradcheck.checks.lib.words import plural
 from gradcheck.frameworks.protocol import Array
-from gradcheck.probe.batches import Batch
+from gradcheck.probe.batches import Batch, fields
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
 from gradcheck.yamlcases.case import Case
@@ -88,14 +88,14 @@ def _epoch(loader: Any, limit: int) -> list[Batch]:
     """The samples of one epoch, in order."""
     samples: list[Batch] = []
     for batch in loader:
-        samples.extend(zip(*batch))
+        samples.extend(zip(*fields(batch)))
         if len(samples) >= limit:
             break
     return samples
 
 
 def _sample(sample: Any) -> Batch:
-    return tuple(np.asarray(v) for v in sample)
+    return tuple(fields(sample))
 
 
 def _key(array: Array) -> Key:
