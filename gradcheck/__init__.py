@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from gradcheck.api.functions import check_gradients
     from gradcheck.checks.base import Check, Options
     from gradcheck.engine import check
+    from gradcheck.frameworks.bridge import positions
     from gradcheck.frameworks.calling import call_op
-    from gradcheck.frameworks.protocol import Array, Framework, OpCall, Precision
+    from gradcheck.frameworks.protocol import (
+        Array,
+        Cut,
+        Framework,
+        OpCall,
+        Precision,
+        TrainingListener,
+    )
     from gradcheck.frameworks.shadow import Edge, Made, ShadowGraph
     from gradcheck.frameworks.walk import walk_leaves
     from gradcheck.names.register import Register
@@ -41,6 +49,7 @@ __all__ = [
     "Batch",
     "Case",
     "Check",
+    "Cut",
     "Edge",
     "Finding",
     "Framework",
@@ -53,6 +62,7 @@ __all__ = [
     "Result",
     "ShadowGraph",
     "Subject",
+    "TrainingListener",
     "assert_gradients",
     "assert_same_gradients",
     "assert_trains",
@@ -63,6 +73,7 @@ __all__ = [
     "defined_at",
     "hookimpl",
     "own_loss",
+    "positions",
     "walk_leaves",
 ]
 
@@ -71,6 +82,7 @@ _LOADED_FROM = {
     "Batch": "probe.batches",
     "Case": "yamlcases.case",
     "Check": "checks.base",
+    "Cut": "frameworks.protocol",
     "Edge": "frameworks.shadow",
     "Finding": "result",
     "Framework": "frameworks.protocol",
@@ -83,6 +95,7 @@ _LOADED_FROM = {
     "Result": "result",
     "ShadowGraph": "frameworks.shadow",
     "Subject": "probe.subject",
+    "TrainingListener": "frameworks.protocol",
     "assert_gradients": "api.asserting",
     "assert_same_gradients": "api.asserting",
     "assert_trains": "api.asserting",
@@ -92,6 +105,7 @@ _LOADED_FROM = {
     "collate": "probe.batches",
     "defined_at": "source.where",
     "own_loss": "probe.steps",
+    "positions": "frameworks.bridge",
     "walk_leaves": "frameworks.walk",
 }
 """Where each name is, as the imports above say it to type checkers."""

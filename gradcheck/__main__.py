@@ -1,4 +1,4 @@
-"""`python -m gradcheck COMMAND`: what gradcheck does without pytest.
+"""`python -m gradcheck COMMAND`, also `gradcheck COMMAND`: what gradcheck does without pytest.
 
 A command is a module in `gradcheck.commands` with `add_arguments(parser)` and
 `run(arguments) -> int`, the exit status: 0 if all is well, 1 if something was found, 2 for a
@@ -12,6 +12,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from gradcheck.commands import COMMANDS, Mistake
 from gradcheck.phrases import did_you_mean
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in ("-h", "--help"):
         parser.print_help()
         return 0 if given else 2
+    if given[0] == "--version":
+        print(f"gradcheck {version('pytest-gradcheck')}")
+        return 0
     name = given[0]
     if name not in COMMANDS:
         hint = did_you_mean(name, COMMANDS, f"the commands are {', '.join(COMMANDS)}")

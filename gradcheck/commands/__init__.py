@@ -1,6 +1,7 @@
 """The commands of `python -m gradcheck`: one module each, imported when it is asked for."""
 
 COMMANDS = {
+    "watch": "run a training script as it is and say what is wrong with it",
     "run": "run cases of a file, without pytest",
     "train": "train the model of a case, after its checks",
     "new": "write a plugin and its case, to start from",

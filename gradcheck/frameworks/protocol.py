@@ -310,6 +310,70 @@ class HoldsStops(Protocol):
         they leave the graph: by `detach`, as an array, as a number, or in an op under `no_grad`."""
 
 
+# --- watching a training script -------------------------------------------------------------------
+
+
+class TrainingListener(Protocol):
+    """What `WatchesTraining` tells. Everything is called where it happens in the script."""
+
+    def optimizer_made(self, optimizer: Any) -> None:
+        """An optimizer was made."""
+
+    def model_called(self, model: Any, inputs: Sequence[Any], output: Any) -> None:
+        """A module was called by a line outside any module, and returned `output`."""
+
+    def loss_called(
+        self, name: str, output: Output, target: Any, options: Mapping[str, Any], result: Output
+    ) -> None:
+        """A loss function of the framework returned `result`."""
+
+    def batch_drawn(self, loader: Any, number: int) -> None:
+        """A loader gave its batch `number` (from 0) since it was last started."""
+
+    def before_backward(self, output: Output) -> bool:
+        """backward() was called on `output`; False leaves it out."""
+
+    def after_backward(self, output: Output) -> None:
+        """It has run."""
+
+    def before_step(self, optimizer: Any) -> None:
+        """optimizer.step() was called; a closure that it was given has not run yet."""
+
+    def after_step(self, optimizer: Any) -> None:
+        """The weights have moved."""
+
+
+@runtime_checkable
+class WatchesTraining(Protocol):
+    """Capability: `python -m gradcheck watch` diagnoses a training script."""
+
+    def watch_training(self, listener: TrainingListener) -> AbstractContextManager[None]:
+        """Tell the listener what the script does, from now on."""
+
+    def held(self, optimizer: Any) -> list[Leaf]:
+        """The tensors that an optimizer moves, repeats included."""
+
+    def is_module(self, value: Any) -> bool:
+        """Whether a value is a model or a layer."""
+
+
+@runtime_checkable
+class BridgesCuts(Protocol):
+    """Capability: `watch` judges the learning rate of a script whose graph is cut."""
+
+    def bridge_cuts(self, cuts: Sequence[Cut]) -> AbstractContextManager[list[str]]:
+        """At the lines of these cuts, let the new tensor carry its gradient on to where its values
+        came from. The list fills with a sentence for each that could not be bridged."""
+
+
+@runtime_checkable
+class RecordsHandwritten(Protocol):
+    """Capability: `watch` checks backwards that a user wrote, without running a forward again."""
+
+    def record_handwritten(self, output: Output) -> AbstractContextManager[list[OpCall]]:
+        """The calls made meanwhile of such functions as stand behind `output`."""
+
+
 # --- capabilities of a CutTrace -------------------------------------------------------------------
 
 

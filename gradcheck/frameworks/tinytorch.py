@@ -10,7 +10,15 @@ import numpy as np
 
 import tinytorch
 from gradcheck.frameworks.calling import call_op
-from gradcheck.frameworks.protocol import Array, Leaf, Output, Precision, Through
+from gradcheck.frameworks.protocol import (
+    Array,
+    Cut,
+    Leaf,
+    Output,
+    Precision,
+    Through,
+    TrainingListener,
+)
 from gradcheck.frameworks.tinytorch_stops import holding
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
@@ -110,6 +118,22 @@ class TinyTorch:
 
     def holding(self, through: Through) -> AbstractContextManager[None]:
         return holding(through)
+
+    def watch_training(self, listener: TrainingListener) -> AbstractContextManager[None]:
+        from gradcheck.frameworks.tinytorch_watch import watch_training
+
+        return watch_training(listener)
+
+    def bridge_cuts(self, cuts: Sequence[Cut]) -> AbstractContextManager[list[str]]:
+        from gradcheck.frameworks.tinytorch_watch import bridge_cuts
+
+        return bridge_cuts(cuts)
+
+    def held(self, optimizer: Any) -> list[Leaf]:
+        return [leaf for group in optimizer.param_groups for leaf in group["params"]]
+
+    def is_module(self, value: Any) -> bool:
+        return isinstance(value, tinytorch.nn.Module)
 
     def optimized(self, model: Any) -> list[Leaf]:
         parameters = getattr(model, "parameters", None)

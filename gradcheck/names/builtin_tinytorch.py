@@ -33,7 +33,7 @@ def gradcheck_register(register: Register) -> None:
     from tinytorch import optim
     from tinytorch.nn import functional as F
 
-    register.framework("tinytorch", TinyTorch)
+    register.framework("tinytorch", TinyTorch, module="tinytorch")
 
     for name, op in OPS.items():
         # `@op` enters a plugin's op in OPS too; its plugin registers that one.

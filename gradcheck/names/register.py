@@ -222,8 +222,13 @@ class Register:
         """
         self._enter("check", name, check)
 
-    def framework(self, name: str, factory: Callable[[], Framework]) -> None:
+    def framework(
+        self, name: str, factory: Callable[[], Framework], *, module: str | None = None
+    ) -> None:
         """Register a framework: `factory()` returns its adapter, and is called when first needed.
+
+        module: the Python module of the framework. `gradcheck watch` needs the adapter once a
+        script has imported it.
 
         `python -m gradcheck new framework NAME` writes an adapter to start from.
 
@@ -238,7 +243,7 @@ class Register:
             def gradcheck_register(register):
                 register.framework("my_framework", make_adapter)
         """
-        self._enter("framework", name, factory)
+        self._enter("framework", name, factory, module=module)
 
     def fault(
         self,

@@ -26,7 +26,7 @@ OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSpro
 
 @hookimpl
 def gradcheck_register(register: Register) -> None:
-    register.framework("pytorch", make_adapter)
+    register.framework("pytorch", make_adapter, module="torch")
     for name, function in LOSSES.items():
         register.loss(name, loss(function), framework="pytorch")
     register.loss("sequence_cross_entropy", sequence_cross_entropy, framework="pytorch")

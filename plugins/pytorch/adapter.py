@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from gradcheck import Array, OpCall, Precision, call_op, walk_leaves
+from gradcheck import Array, Cut, OpCall, Precision, TrainingListener, call_op, walk_leaves
 
 from .arrays import as_array
 from .calls import SeenCall, Watching
@@ -17,6 +17,7 @@ from .cuts import Recorder, Trace
 from .handwritten import handwritten
 from .pulling import pull
 from .stops import Holding, Through
+from .watch import bridge_cuts, record_handwritten, watch_training
 
 Tensor = torch.Tensor
 
@@ -156,6 +157,21 @@ class PyTorch:
         graph = Trace()
         with Recorder(graph):
             yield graph
+
+    def watch_training(self, listener: TrainingListener) -> AbstractContextManager[None]:
+        return watch_training(listener)
+
+    def bridge_cuts(self, cuts: Sequence[Cut]) -> AbstractContextManager[list[str]]:
+        return bridge_cuts(cuts)
+
+    def record_handwritten(self, output: Any) -> AbstractContextManager[list[OpCall]]:
+        return record_handwritten(output)
+
+    def held(self, optimizer: Any) -> list[Tensor]:
+        return [leaf for group in optimizer.param_groups for leaf in group["params"]]
+
+    def is_module(self, value: Any) -> bool:
+        return isinstance(value, torch.nn.Module)
 
     @contextmanager
     def holding(self, through: Through) -> Iterator[None]:

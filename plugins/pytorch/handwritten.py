@@ -122,7 +122,7 @@ def handwritten(run: Callable[[], Any]) -> list[OpCall]:
     if functions:
         with ExitStack() as stack:
             for function in functions:
-                stack.enter_context(_recorded(function, calls))
+                stack.enter_context(recorded(function, calls))
             run()
     return [c for c in calls if any(c.needs)]
 
@@ -147,7 +147,7 @@ def functions_behind(output: Any) -> list[type[Function]]:
 
 
 @contextmanager
-def _recorded(function: type[Function], calls: list[FunctionCall]) -> Iterator[None]:
+def recorded(function: type[Function], calls: list[FunctionCall]) -> Iterator[None]:
     """Note every call while it lasts. `forward` is what is wrapped, and not `apply`: a program
     often keeps `apply` under a name of its own."""
     changed: Any = function

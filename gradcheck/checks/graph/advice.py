@@ -64,6 +64,24 @@ def rewrite(text: str) -> str | None:
     return None
 
 
+def kept(text: str) -> str | None:
+    """`h = x.detach().reshape(-1)` -> `x.reshape(-1)`: the expression of a line without its ways
+    out of the graph; None where it has none."""
+    try:
+        first = ast.parse(text).body[0]
+    except (SyntaxError, IndexError):
+        return None
+    value = getattr(first, "value", None)
+    if not isinstance(value, ast.expr):
+        return None
+    inner = _Rewriter()
+    result = inner.visit(value)
+    while isinstance(result, ast.Call) and _last(result.func) == "requires_grad_":
+        assert isinstance(result.func, ast.Attribute)
+        result = result.func.value
+    return ast.unparse(result) if inner.found else None
+
+
 def _last(func: ast.expr) -> str:
     return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
 

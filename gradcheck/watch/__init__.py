@@ -1,0 +1,1 @@
+"""`python -m gradcheck watch`: a training script as it is, run under observation and diagnosed."""

@@ -1,0 +1,154 @@
+"""One trial: the script goes on with other rates, over a bridged cut, or under the tracer."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from gradcheck.frameworks.protocol import (
+    BridgesCuts,
+    Cut,
+    CutTrace,
+    Framework,
+    SkipsBuilding,
+    TracesCuts,
+)
+from gradcheck.result import plain
+from gradcheck.watch.session import LossCall, Session, Watched, groups_of, save
+from gradcheck.watch.spec import Trial
+
+DIVERGED = 1e3
+"""A loss of so many times the first one (or 1, if that is smaller) will not come back."""
+
+
+class TrialRun:
+    """A `Mode` that trains and writes down the losses."""
+
+    def __init__(self, session: Session, trial: Trial) -> None:
+        self.session = session
+        self.trial = trial
+        self.losses: list[float] = []
+        self.pending: list[float] = []
+        self.cuts: dict[str, Cut] = {}
+        self.failed: list[str] = []
+        self.not_finite: dict[str, Any] | None = None
+        self.trace: CutTrace | None = None
+        self.backwards = 0
+        self.rates: dict[int, list[Any]] = {}
+        self.until = time.monotonic() + trial.seconds
+        self.stack = ExitStack()
+
+    def begin(self, framework: Framework) -> None:
+        """Switch the tracer or the bridge on."""
+        if self.trial.kind == "trace" and isinstance(framework, TracesCuts):
+            self.trace = self.stack.enter_context(framework.trace_cuts())
+            if isinstance(self.trace, SkipsBuilding):
+                self.trace.built()
+        elif self.trial.bridge and isinstance(framework, BridgesCuts):
+            self.failed = self.stack.enter_context(framework.bridge_cuts(self.trial.bridge))
+
+    # --- events ----------------------------------------------------------------------------------
+
+    def model_called(self, framework: Framework, model: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    def loss_called(self, framework: Framework, call: LossCall) -> None:
+        pass
+
+    def batch_drawn(self, loader: Any, number: int) -> None:
+        pass
+
+    def before_backward(self, framework: Framework, output: Any) -> bool:
+        self.backwards += 1
+        if self.trace is not None:
+            self._look_for_cuts(output)
+        value = np.asarray(framework.value(output))
+        loss = float(value.reshape(-1)[0]) if value.size == 1 else math.nan
+        self.pending.append(loss)
+        first = self.losses[0] if self.losses else loss
+        if not math.isfinite(loss) or abs(loss) > DIVERGED * max(abs(first), 1.0):
+            self.losses.append(loss)
+            self.finish("diverged")
+        if time.monotonic() > self.until:
+            self.finish("time")
+        return framework.trainable(output)
+
+    def after_backward(self, framework: Framework, output: Any) -> None:
+        pass
+
+    def before_step(self, watched: Watched) -> None:
+        watched.name()
+        bad = [
+            name
+            for name, leaf in watched.named.leaves.items()
+            if (g := watched.framework.grad(leaf)) is not None and not np.isfinite(np.sum(g))
+        ]
+        if bad and self.not_finite is None:
+            self.not_finite = {"step": watched.steps, "names": bad}
+        if self.trial.bridge and watched.steps == 1:
+            self._say_whether_it_holds(watched)
+        if self.trial.factor != 1.0:
+            groups = groups_of(watched.optimizer)
+            self.rates[watched.number] = [group.get("lr") for group in groups]
+            for group in groups:
+                if "lr" in group:
+                    group["lr"] = group["lr"] * self.trial.factor
+
+    def after_step(self, watched: Watched) -> None:
+        for group, rate in zip(groups_of(watched.optimizer), self.rates.pop(watched.number, ())):
+            if rate is not None:
+                group["lr"] = rate
+        if watched is not self.session.optimizers[0] and len(self.session.optimizers) == 1:
+            return
+        if self.pending:
+            self.losses.append(float(np.mean(self.pending)))
+            self.pending.clear()
+        if len(self.losses) >= self.trial.steps:
+            self.finish("steps")
+
+    def ended(self, how: str, where: str | None) -> None:
+        self.finish(how)
+
+    def _say_whether_it_holds(self, watched: Watched) -> None:
+        """The second step is the first whose forward ran over the bridge."""
+        leaves = [leaf for n, leaf in watched.named.leaves.items() if n in self.trial.names]
+        if leaves and all(watched.framework.grad(leaf) is None for leaf in leaves):
+            self.failed.append("no gradient reached the parameters behind it")
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def _look_for_cuts(self, output: Any) -> None:
+        assert self.trace is not None
+        wanted: dict[str, Any] = {}
+        for watched in self.session.optimizers:
+            watched.name()
+            wanted.update(
+                (n, leaf) for n, leaf in watched.named.leaves.items() if n in self.trial.names
+            )
+        for cut in self.trace.cuts(output, wanted):
+            self.cuts.setdefault(f"{cut.kind} {cut.inside} {cut.where}", cut)
+        if self.cuts or self.backwards > 2 * max(1, len(self.session.optimizers)):
+            self.finish("steps")
+
+    def finish(self, how: str) -> None:
+        """Write the result and end the process, wherever the script is."""
+        import dataclasses
+
+        save(
+            self.trial.result,
+            plain(
+                {
+                    "how": how,
+                    "losses": self.losses,
+                    "cuts": [dataclasses.asdict(cut) for cut in self.cuts.values()],
+                    "failed": self.failed,
+                    "not_finite": self.not_finite,
+                }
+            ),
+        )
+        os._exit(0)
