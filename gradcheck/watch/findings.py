@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.numerics.ops.calls import check_calls
+from gradcheck.numerics.calls import check_calls
 from gradcheck.result import Finding
 from gradcheck.source.line import Line
 from gradcheck.watch.look import Diary
