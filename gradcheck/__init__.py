@@ -14,6 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     from gradcheck.api.asserting import assert_gradients, assert_same_gradients, assert_trains
     from gradcheck.api.functions import check_gradients
+    from gradcheck.api.precision import check_precision
     from gradcheck.checks.base import Check, Options
     from gradcheck.engine import check
     from gradcheck.frameworks.bridge import positions
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         Array,
         Cut,
         Framework,
+        MemoryFault,
         OpCall,
         Precision,
         TrainingListener,
@@ -55,6 +57,7 @@ __all__ = [
     "Framework",
     "Line",
     "Made",
+    "MemoryFault",
     "OpCall",
     "Options",
     "Precision",
@@ -69,6 +72,7 @@ __all__ = [
     "call_op",
     "check",
     "check_gradients",
+    "check_precision",
     "collate",
     "defined_at",
     "hookimpl",
@@ -88,6 +92,7 @@ _LOADED_FROM = {
     "Framework": "frameworks.protocol",
     "Line": "source.line",
     "Made": "frameworks.shadow",
+    "MemoryFault": "frameworks.protocol",
     "OpCall": "frameworks.protocol",
     "Options": "checks.base",
     "Precision": "frameworks.protocol",
@@ -102,6 +107,7 @@ _LOADED_FROM = {
     "call_op": "frameworks.calling",
     "check": "engine",
     "check_gradients": "api.functions",
+    "check_precision": "api.precision",
     "collate": "probe.batches",
     "defined_at": "source.where",
     "own_loss": "probe.steps",

@@ -211,6 +211,47 @@ class KeepsGraph(Protocol):
 
 
 @runtime_checkable
+class ComputesLow(Protocol):
+    """Capability: `precision` checks kernels in further dtypes. Without it only float32."""
+
+    @property
+    def low_dtypes(self) -> tuple[str, ...]:
+        """Those of 'float32', 'float16' and 'bfloat16' that leaves can have. Arrays that hold
+        bfloat16 numbers cross this boundary as float32."""
+
+
+@dataclass(frozen=True)
+class MemoryFault:
+    """A way in which a function does not keep to its own memory.
+
+    kind: 'writes_input', 'writes_cotangent', 'writes_outside', 'reads_outside', 'reads_unwritten',
+    'reuses_output', 'depends_on_order' or 'not_zero'. leaf: the tensor; None: the result or the
+    incoming gradient. during: 'forward' or 'backward'.
+    """
+
+    kind: str
+    leaf: str | None = None
+    during: str = ""
+
+
+@runtime_checkable
+class GuardsMemory(Protocol):
+    """Capability: `precision` sees a kernel that reads or writes memory that is not its own, or
+    that depends on earlier calls."""
+
+    def memory_faults(
+        self,
+        fn: Callable[[Mapping[str, Leaf]], Output],
+        arrays: Mapping[str, Array],
+        *,
+        trainable: Mapping[str, bool],
+        dtype: str,
+        seed: int,
+    ) -> list[MemoryFault]:
+        """Calls `fn` on tensors that lie between guard zones. dtype: of the floating ones."""
+
+
+@runtime_checkable
 class SecondOrder(Protocol):
     """Capability: `gradient: {order: 2}` checks second derivatives."""
 

@@ -15,6 +15,7 @@ gradcheck_api = 1
 CHECKS = {
     "graph.check": "Graph",
     "gradient.check": "Gradient",
+    "gradient.precision": "Precision",
     "learning.overfit": "Overfit",
     "updates.check": "Updates",
     "model.init": "Init",

@@ -123,16 +123,18 @@ class CaseSubject(Subject):
         return CaseSubject(self._case, self._registry, **{**kept, **changes})
 
     def counterpart(
-        self, *, model: str | None, framework: str | None, args: Mapping[str, Any] | None
+        self, *, name: str | None, framework: str | None, args: Mapping[str, Any] | None
     ) -> CaseSubject:
-        """Another registered model on the same batch; None keeps what the case has."""
+        """Another registered op, or model on the same batch; None keeps what the case has."""
         case = self._case
         changes = {
-            "model": model or case.model,
+            "op" if self.is_op else "model": name or case.subject_name,
             "framework": framework or case.framework,
             "args": case.args if args is None else args,
             # a training step is written in the case's framework, the default one in any
             "step": case.step if framework in (None, case.framework) else None,
         }
         other = case.model_copy(update=changes)
-        return CaseSubject(other, self._registry, dtype=self.dtype, seed=self.seed)
+        return CaseSubject(
+            other, self._registry, dtype=self.dtype, seed=self.seed, arrays=self._arrays
+        )

@@ -161,10 +161,11 @@ class Subject:
         raise NotImplementedError
 
     def counterpart(
-        self, *, model: str | None, framework: str | None, args: Mapping[str, Any] | None
+        self, *, name: str | None, framework: str | None, args: Mapping[str, Any] | None
     ) -> Subject:
-        """Another implementation of this model on the same batch; None keeps what this one has."""
-        raise SubjectError(f"{self.name} cannot be built from another model or framework")
+        """Another implementation of this op, or of this model on the same batch; None keeps what
+        this one has."""
+        raise SubjectError(f"{self.name} cannot be built from another name or framework")
 
     def _lacks(self, what: str) -> SubjectError:
         """The error for a missing 'data', 'loss' or 'optimizer'."""

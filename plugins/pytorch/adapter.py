@@ -9,12 +9,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck import Array, Cut, OpCall, Precision, TrainingListener, call_op, walk_leaves
+from gradcheck import (
+    Array,
+    Cut,
+    MemoryFault,
+    OpCall,
+    Precision,
+    TrainingListener,
+    call_op,
+    walk_leaves,
+)
 
 from .arrays import as_array
 from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace
 from .handwritten import handwritten
+from .memory import Memory
 from .pulling import pull
 from .stops import Holding, Through
 from .watch import bridge_cuts, record_handwritten, watch_training
@@ -27,6 +37,7 @@ class PyTorch:
 
     name = "pytorch"
     precision = Precision()
+    low_dtypes = ("float32", "float16", "bfloat16")
 
     def manual_seed(self, seed: int) -> None:
         # torch.manual_seed also formats a traceback for devices that are not there: 1 ms a call.
@@ -38,10 +49,10 @@ class PyTorch:
         return bytes(torch.get_rng_state().numpy())
 
     def leaf(self, array: Array, *, trainable: bool, dtype: str | None = None) -> Tensor:
-        array = np.array(array)
-        if dtype is not None and array.dtype.kind == "f":
-            array = array.astype(dtype)
-        return torch.from_numpy(array).requires_grad_(trainable)
+        made = torch.from_numpy(np.array(array))
+        if dtype is not None and made.is_floating_point():
+            made = made.to(getattr(torch, dtype))
+        return made.requires_grad_(trainable)
 
     def named_parameters(self, model: Any) -> dict[str, Tensor]:
         """Parameters, and plain tensors that require a gradient, wherever the model keeps them.
@@ -151,6 +162,17 @@ class PyTorch:
 
     def handwritten(self, run: Callable[[], Any]) -> list[OpCall]:
         return handwritten(run)
+
+    def memory_faults(
+        self,
+        fn: Callable[[Mapping[str, Tensor]], Any],
+        arrays: Mapping[str, Array],
+        *,
+        trainable: Mapping[str, bool],
+        dtype: str,
+        seed: int,
+    ) -> list[MemoryFault]:
+        return Memory(fn, arrays, trainable, dtype, seed).examine()
 
     @contextmanager
     def trace_cuts(self) -> Iterator[Trace]:

@@ -38,7 +38,7 @@ def test_a_function_is_an_op_and_has_neither_data_nor_optimizer():
     with pytest.raises(SubjectError, match="my_tanh has no optimizer"):
         subject.make_optimizer()
     with pytest.raises(SubjectError, match="cannot be built from another"):
-        subject.counterpart(model=None, framework="pytorch", args=None)
+        subject.counterpart(name=None, framework="pytorch", args=None)
 
 
 def test_a_model_with_a_batch_a_loss_and_an_optimizer_trains_and_is_itself_untouched():

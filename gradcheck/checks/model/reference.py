@@ -63,7 +63,7 @@ class Reference:
         # dropout masks of two frameworks have nothing in common
         subject.framework.train_mode(subject.model, False)
         other = subject.counterpart(
-            model=options.model or None, framework=options.framework or None, args=options.args
+            name=options.model or None, framework=options.framework or None, args=options.args
         )
         other.framework.train_mode(other.model, False)
 
