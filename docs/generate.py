@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gradcheck.names.load import load
 from gradcheck.options import table
-from gradcheck.yamlcases.export.reference import reference
+from gradcheck.yamlcases.export.markdown import reference
 
 DOCS = Path(__file__).parent
 PARTS = {

@@ -12,8 +12,7 @@ import numpy as np
 from gradcheck.names import bundled
 from gradcheck.phrases import one_line
 from gradcheck.result import Finding
-from gradcheck.source.harness import is_harness
-from gradcheck.source.line import Line
+from gradcheck.source.line import Line, is_harness
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep

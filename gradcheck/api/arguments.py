@@ -23,9 +23,20 @@ NUMBERS = (int, float, complex, str, bytes, list, tuple, dict, set, np.ndarray, 
 CHECK = "check_gradients"
 
 
+OF_CASES = ("extra", "variants", "skip_variants")
+"""Options about more inputs of an op case. A function is called with the inputs it is given."""
+
+
 def options(given: Mapping[str, Any], who: str = CHECK) -> GradientOptions:
     """Raises ValueError: which option, and what there is."""
-    return options_of(GradientOptions, given, who)
+    found = options_of(GradientOptions, given, who)
+    for name in OF_CASES:
+        if given.get(name):
+            raise ValueError(
+                f"{who}: the option {name} is for ops of case files, whose inputs gradcheck draws; "
+                f"call {who} once more with the other inputs"
+            )
+    return found
 
 
 def options_of(model: type[M], given: Any, who: str) -> M:

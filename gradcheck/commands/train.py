@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gradcheck.yamlcases.case import Case
 
 CHECKPOINT = "checkpoint.safetensors"
-CURVE = "loss.svg"
+CURVE = "loss.html"
 LONGEST_FINAL_EVALUATION = 200
 """Batches; a validation split that has no more is evaluated whole at the end."""
 INTERRUPTED = 130
@@ -146,9 +146,9 @@ def _train(case: Case, registry: Registry, arguments: argparse.Namespace) -> int
             done = trainer.run(after_step=stepped, after_evaluation=evaluated)
         except Diverged as error:
             progress.say(f"diverged: {error}")
-            _draw(trainer, case.name, folder, progress)
+            _draw(trainer, case, folder, progress)
             return 1
-    _draw(trainer, case.name, folder, progress)
+    _draw(trainer, case, folder, progress)
     if not done:
         return _stopped(trainer, case, path, arguments, progress)
     _finish(trainer, arguments, progress)
@@ -232,12 +232,11 @@ def _stopped(
     return INTERRUPTED
 
 
-def _draw(trainer: Trainer, name: str, folder: Path, progress: Progress) -> None:
+def _draw(trainer: Trainer, case: Case, folder: Path, progress: Progress) -> None:
     from gradcheck.training.checkpoint import write_atomically
-    from gradcheck.training.curve import loss_curve
+    from gradcheck.training.curve import curve_page
 
-    title = f"{name}, {trainer.step} updates"
-    write_atomically(folder / CURVE, loss_curve(trainer.history, title).encode())
+    write_atomically(folder / CURVE, curve_page(trainer.history, case).encode())
     progress.say(f"loss curve: {folder / CURVE}")
 
 

@@ -22,8 +22,7 @@ from gradcheck.frameworks.protocol import (
 from gradcheck.frameworks.tinytorch_stops import holding
 from gradcheck.frameworks.tinytorch_trace import Trace
 from gradcheck.frameworks.walk import walk_leaves
-from gradcheck.source.harness import is_harness
-from gradcheck.source.line import Line
+from gradcheck.source.line import Line, is_harness
 from gradcheck.source.where import defined_at
 from tinytorch.autograd import pull_back, topological
 from tinytorch.grad_mode import state as recording

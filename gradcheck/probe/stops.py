@@ -18,8 +18,7 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array
 from gradcheck.phrases import closest
-from gradcheck.source.harness import is_harness
-from gradcheck.source.line import Line
+from gradcheck.source.line import Line, is_harness
 from gradcheck.source.text import lines_around, names_on, text_of
 
 

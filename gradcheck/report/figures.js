@@ -174,7 +174,7 @@ function heatmap(name, { shape, log10: rows, blocks }) {
 
 function figuresOf(figures) {
   const box = html("div", { class: "figures" });
-  const { graph, heatmap: heat, loss_curve: loss, lr_sweep: sweep, error_vs_step: error } = figures;
+  const { graph, heatmap: heat, loss_curve: loss, held_out: held, lr_sweep: sweep, error_vs_step: error } = figures;
   if (graph && graph.nodes.length) {
     box.append(captioned("graph", "from the parameters to the loss; cuts are dashed red", drawGraph(graph)));
   }
@@ -185,6 +185,10 @@ function figuresOf(figures) {
     const logY = values.length > 0 && Math.min(...values) > 0 && Math.max(...values) / Math.min(...values) > 30;
     box.append(captioned("loss", "by training step",
       plot(steps, loss.loss, { xName: "step", yName: "loss", logY, zero: true })));
+  }
+  if (held && held.loss.length) {
+    box.append(captioned("held-out loss", "by training step",
+      plot(held.steps, held.loss, { xName: "step", yName: "loss", zero: true })));
   }
   if (sweep && sweep.lr.length) {
     box.append(captioned("learning-rate sweep", "last loss by rate; red: diverged; dashed: first loss",

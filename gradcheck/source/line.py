@@ -1,4 +1,5 @@
-"""A line of source, and how it is shown: 'file:line', the file as a person would write it."""
+"""A line of source: how it is shown, as 'file:line' with the file as a person would write it, and
+whether it is gradcheck's own, so that it is nobody's mistake."""
 
 from __future__ import annotations
 
@@ -58,3 +59,14 @@ def with_code(place: str | None) -> str | None:
     """'file:line   text of the line'."""
     line = Line.parse(place)
     return place if line is None or not line.code else f"{place}   {line.code}"
+
+
+HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PLUGINS = os.path.join(HOME, "plugins") + os.sep
+"""Where the first-party plugins are installed: their models and ops are checked like a user's."""
+
+
+def is_harness(file: str) -> bool:
+    """Whether a file belongs to gradcheck and not to one of its plugins."""
+    path = os.path.abspath(file)
+    return path.startswith(HOME) and not path.startswith(PLUGINS)

@@ -7,12 +7,12 @@ needs more than one key (exactly one of `op` and `model`) or the registry is in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from gradcheck.yamlcases.skipping import holds
 from gradcheck.yamlcases.written import Numbers, OneOrMany, Shorthand, Written, given
 
 _PART = r"(<|<=|>|>=|==|!=)3(\.[0-9]+){1,2}"
@@ -360,49 +360,3 @@ class Case(CaseKeys):
             return self.skip
         reasons = (holds(condition) for condition in self.skip_if)
         return next((reason for reason in reasons if reason is not None), None)
-
-
-def holds(condition: SkipIf) -> str | None:
-    """The reason of a condition that holds here and now, None for one that does not."""
-    import importlib.util
-    import sys
-
-    met: list[str] = []
-    if condition.platform:
-        if not sys.platform.startswith(condition.platform):
-            return None
-        met.append(f"the platform is {sys.platform}")
-    if condition.python is not None:
-        if not python_matches(condition.python, sys.version_info[:3]):
-            return None
-        met.append(f"Python is {'.'.join(map(str, sys.version_info[:3]))}")
-    if condition.missing:
-        absent = [m for m in condition.missing if importlib.util.find_spec(m) is None]
-        if not absent:
-            return None
-        met.append(f"{' and '.join(absent)} is not installed")
-    if not met:
-        return None
-    return condition.reason or " and ".join(met)
-
-
-def python_matches(spec: str, version: tuple[int, ...]) -> bool:
-    """Whether `version` fulfils every part of a spec such as '>=3.10, <3.12'.
-
-    A part is compared to as many numbers as it has: 3.11.7 is `==3.11` and not `>3.11`.
-    """
-    for part in spec.split(","):
-        sign, numbers = re.fullmatch(r"([<>=!]+)(.+)", part.strip()).groups()  # type: ignore[union-attr]
-        wanted = tuple(map(int, numbers.split(".")))
-        have = version[: len(wanted)]
-        verdict = {
-            "<": have < wanted,
-            "<=": have <= wanted,
-            ">": have > wanted,
-            ">=": have >= wanted,
-            "==": have == wanted,
-            "!=": have != wanted,
-        }[sign]
-        if not verdict:
-            return False
-    return True

@@ -153,3 +153,13 @@ def test_torch_functions_and_modules():
     result = gradcheck.check_gradients(model, x, loss=lambda y: y.square().mean())
     assert result.outcome == "passed", result.findings
     assert result.measurements["leaf_entries"] == 21
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"extra": [{"x": [2, 3]}]}, {"variants": True}, {"skip_variants": ["zeros"]}],
+    ids=lambda o: next(iter(o)),
+)
+def test_options_of_op_cases_are_refused_not_ignored(options):
+    with pytest.raises(ValueError, match=f"option {next(iter(options))} is for ops of case files"):
+        gradcheck.check_gradients(lambda x: x.tanh(), X, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradcheck
-from gradcheck.source.harness import is_harness
+from gradcheck.source.line import is_harness
 
 HOME = Path(gradcheck.__file__).parent
 

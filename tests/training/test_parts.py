@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from types import SimpleNamespace
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from gradcheck.names import load as plugins
 from gradcheck.names.registry import Registry
 from gradcheck.probe.from_case import CaseSubject
-from gradcheck.training.curve import loss_curve
+from gradcheck.training.curve import curve_page
 from gradcheck.training.gate import examine
 from gradcheck.training.history import History
 from gradcheck.training.schedule import Rates, factor
@@ -110,10 +110,13 @@ def test_gate_counts_an_expected_failure_as_one(registry: Registry) -> None:
 
 def test_curve_of_losses_that_are_not_finite() -> None:
     history = History([3.0, math.nan, math.inf, 2.0], [(0, None), (4, 2.5)])
-    root = ElementTree.fromstring(loss_curve(history, "a < b & c"))
-    assert root.find("{http://www.w3.org/2000/svg}title").text == "a < b & c"  # type: ignore[union-attr]
-    assert ElementTree.fromstring(loss_curve(History(), "empty")) is not None
-    assert "nan" not in loss_curve(history, "x")
+    text = curve_page(history, case(name="a < b"))
+    figures = json.loads(text.partition('id="report">')[2].partition("</script>")[0])
+    drawn = figures["items"][0]["figures"]
+    assert drawn["loss_curve"] == {"steps": [1, 2, 3, 4], "loss": [3.0, "nan", "inf", 2.0]}
+    assert drawn["held_out"] == {"steps": [4], "loss": [2.5]}
+    assert "a < b" not in text
+    assert curve_page(History(), case(name="empty"))
 
 
 def test_history_means() -> None:

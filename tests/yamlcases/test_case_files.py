@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gradcheck.names.registry import Entry
-from gradcheck.yamlcases.case import Case, InputSpec, python_matches
+from gradcheck.yamlcases.case import Case, InputSpec
 from gradcheck.yamlcases.load import load_cases, load_text
+from gradcheck.yamlcases.skipping import python_matches
 from tests.yamlcases.shelf import (
     FRAGILE,
     GOOD,

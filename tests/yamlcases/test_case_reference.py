@@ -7,7 +7,7 @@ import re
 from pydantic import BaseModel
 
 from gradcheck.yamlcases.case import CaseKeys, DataSpec, InputSpec, SkipIf, TrainSpec, Xfail
-from gradcheck.yamlcases.export.reference import reference, table
+from gradcheck.yamlcases.export.markdown import reference, table
 from tests.yamlcases.shelf import CHECKS, REGISTRY
 
 TEXT = reference(REGISTRY)
