@@ -52,7 +52,10 @@ class Kit:
             from gradcheck.names import load as plugins
 
             self._registry = plugins.load(
-                self._folders, entry_points=self._entry_points, objects=self._objects
+                self._folders,
+                entry_points=self._entry_points,
+                objects=self._objects,
+                root=Path.cwd() if self._folders else None,
             )
         return self._registry
 

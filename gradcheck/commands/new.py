@@ -38,9 +38,8 @@ def reject_taken(arguments: argparse.Namespace) -> None:
     """Raise Mistake if a plugin already registers something of this kind under the name."""
     from gradcheck.commands.common import registry_of
 
-    for entry in registry_of(argparse.Namespace(plugins=[arguments.plugins])).entries(
-        arguments.kind
-    ):
+    there = [arguments.plugins] if Path(arguments.plugins).is_dir() else None
+    for entry in registry_of(argparse.Namespace(plugins=there)).entries(arguments.kind):
         if entry.name == arguments.name and entry.framework in (None, "tinytorch"):
             raise Mistake(
                 f"{entry.kind} {entry.name!r} is already registered by plugin {entry.plugin} "

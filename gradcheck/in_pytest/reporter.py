@@ -126,7 +126,10 @@ class Reporter:
         self.failures += output.get("gradcheck_plugin_failures", ())
 
     def plugin_failures(self) -> list[str]:
-        return list(dict.fromkeys([*self.session.failures, *self.failures]))
+        """Without those that the error of a case file already says."""
+        said = "\n".join(e.text or "" for e in self.entries.values() if e.check is None)
+        found = dict.fromkeys([*self.session.failures, *self.failures])
+        return [sentence for sentence in found if sentence not in said]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

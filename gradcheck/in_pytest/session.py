@@ -218,14 +218,14 @@ class Session:
     def load_plugins(self) -> Registry:
         from gradcheck.names.load import load
 
-        return load(self.plugin_folders)
+        return load(self.plugin_folders, root=self.config.rootpath)
 
     def load_plugins_strictly(self) -> None:
         """Under --gradcheck-strict-plugins, once and before anything is collected."""
         from gradcheck.names.load import PluginError, load
 
         try:
-            load(self.plugin_folders, strict=True)
+            load(self.plugin_folders, strict=True, root=self.config.rootpath)
         except PluginError as error:
             raise pytest.UsageError(f"--gradcheck-strict-plugins: {error}") from None
 

@@ -45,15 +45,20 @@ def load(
     entry_points: bool = True,
     objects: Iterable[tuple[str, Any]] = (),
     strict: bool = False,
+    root: Path | None = None,
 ) -> Registry:
     """A registry filled by the built-in plugins, the entry points and the plugins in `folders`.
 
-    objects: further plugins that are already there, (name, module or object with hooks). Raises
-    PluginError under `strict` when anything went wrong.
+    objects: further plugins that are already there, (name, module or object with hooks). root: the
+    user's project, whose modules the plugins import: it is put on the path of imports, as pytest
+    does with the folder of a conftest file, and stays there, since a factory may import later.
+    Raises PluginError under `strict` when anything went wrong.
     """
+    if root is not None and str(root) not in sys.path:
+        sys.path.insert(0, str(root))
     folders = [Path(folder) for folder in folders]
     nearer = {plugin_name(p): p for folder in folders for p in plugin_files(folder)}
-    loader = _Loader()
+    loader = _Loader(root)
     loader.builtin()
     if entry_points:
         points = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
@@ -77,7 +82,8 @@ def load(
 class _Loader:
     """Loads modules, each file once."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path | None) -> None:
+        self.root = root
         self.registry = Registry()
         self.plugins: list[tuple[str, Any]] = []
         self.seen: dict[Path, str] = {}
@@ -120,7 +126,8 @@ class _Loader:
             module = import_file(path)
         except FAILURES as error:
             self.note(name, "folder", short_path(path))
-            self.registry.fail(name, where_raised(error, path), _import_problem(error))
+            problem = _import_problem(error, path.parent, self.root)
+            self.registry.fail(name, where_raised(error, path), problem)
             return
         self.add(name, module, "folder")
 
@@ -161,12 +168,45 @@ def _file_of(module: str) -> str | None:
     return spec.origin if spec is not None else None
 
 
-def _import_problem(error: BaseException) -> str:
+def _import_problem(
+    error: BaseException, folder: Path | None = None, root: Path | None = None
+) -> str:
+    """folder: that of the plugin. root: the user's project."""
     text = one_line(error)
     cause = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    advice = "fix this line and run again"
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"could not be imported: {cause}; install {error.name.partition('.')[0]}"
-    return f"could not be imported: {cause}; fix this line and run again"
+        advice = _missing_module(error.name, folder, root)
+    return f"could not be imported: {cause}; {advice}"
+
+
+def _missing_module(name: str, folder: Path | None, root: Path | None) -> str:
+    """What to do about a module that is not found: `install it` only where it is not the user's."""
+    top = name.partition(".")[0]
+    if top != name and _file_of(top) is not None:
+        return f"{top} is there and has no such part: correct the name"
+    near = _near(top, folder, root)
+    if near is None:
+        return f"install {top}"
+    file, at = near
+    if at == folder:
+        return (
+            f"{file} lies among the plugins, which are no place to import from: move it to the "
+            "project's root"
+        )
+    return f"{file} is there, but not on the path of imports: set PYTHONPATH={short_path(at)}"
+
+
+def _near(top: str, folder: Path | None, root: Path | None) -> tuple[str, Path] | None:
+    """A module `top` of the user's (as shown to people) and the folder that it is in."""
+    places = [folder] if folder is not None else []
+    if root is not None:
+        places += [root, *sorted(p for p in root.glob("*/") if not p.name.startswith((".", "_")))]
+    for place in places:
+        for file in (place / f"{top}.py", place / top / "__init__.py"):
+            if file.is_file():
+                return short_path(file), place
+    return None
 
 
 def replaced(point: importlib.metadata.EntryPoint, nearer: Mapping[str, Path]) -> bool:

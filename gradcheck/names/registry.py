@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gradcheck.phrases import did_you_mean
@@ -45,6 +46,9 @@ FRAMEWORK_METHODS = (
 SHOWN_FAILURES = 2
 SHOWN_NAMES = 12
 
+SO = "; so "
+"""Between what went wrong with a plugin and the name that is missing for that reason."""
+
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -75,6 +79,14 @@ class PluginInfo:
     version: str | None = None
     api: int | None = None
     failures: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The file itself; '' where it cannot be read."""
+        try:
+            return Path(self.source).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
 
 
 class UnknownName(LookupError):
@@ -138,6 +150,9 @@ class Registry:
         """The sentence for a name that is not registered."""
         names = self.names(kind, framework)
         of = f" of framework {framework}" if framework and kind not in SHARED else ""
+        cause = self._cause(name)
+        if cause is not None:
+            return f"{cause}{SO}no {kind}{of} is called {name!r}"
         known = ", ".join(names[:SHOWN_NAMES]) + (" ..." if len(names) > SHOWN_NAMES else "")
         hint = did_you_mean(name, names, f"there are: {known}" if names else "none is registered")
         # A plugin that has the name of the missing framework or thing is the likeliest cause.
@@ -152,6 +167,13 @@ class Registry:
         if more > 0:
             shown.append(f"; {more} more: python -m gradcheck plugins")
         return f"no {kind}{of} is called {name!r}; {hint}{''.join(shown)}"
+
+    def _cause(self, name: str) -> str | None:
+        """What went wrong with a plugin whose file has `name` in quotes: it would have it."""
+        for info in self.plugins.values():
+            if info.failures and (f'"{name}"' in info.text or f"'{name}'" in info.text):
+                return info.failures[0]
+        return None
 
     def framework(self, name: str) -> Any:
         """The adapter `name`, made on first use."""

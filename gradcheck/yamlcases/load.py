@@ -7,16 +7,17 @@ a broken case does not hide the good ones beside it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gradcheck.names.registry import Registry
+from gradcheck.names.registry import SO, Registry
 from gradcheck.yamlcases.build import CaseBuilder, Origin
 from gradcheck.yamlcases.case import Case
 from gradcheck.yamlcases.names import Names
@@ -45,10 +46,15 @@ class CaseFile:
 
 
 class Errors:
-    """Collects errors: each once, at most MAX_ERRORS, in the order of the file at the end."""
+    """Collects errors: each once, at most MAX_ERRORS, in the order of the file at the end.
 
-    def __init__(self, file: str) -> None:
+    causes: sentences about plugins that failed. Each is told at the first name that is missing for
+    that reason, and no more.
+    """
+
+    def __init__(self, file: str, causes: Sequence[str] = ()) -> None:
         self.file = file
+        self._causes = causes
         self._found: dict[tuple[int, int, str], CaseError] = {}
         self._unreadable: set[tuple[int, int]] = set()
         """Where a value could not be read: errors that follow from that are left out."""
@@ -72,6 +78,7 @@ class Errors:
 
     def all(self) -> tuple[CaseError, ...]:
         found = sorted(self._found.values(), key=lambda e: (e.line, e.column))
+        found = list(_told_once(found, self._causes))
         if self._more:
             last = found[-1]
             found.append(
@@ -83,6 +90,25 @@ class Errors:
                 )
             )
         return tuple(found)
+
+
+def _told_once(errors: Iterable[CaseError], causes: Sequence[str]) -> Iterator[CaseError]:
+    told: dict[str, int] = {}
+    for error in errors:
+        message = error.message
+        for cause in causes:
+            if cause not in message:
+                continue
+            if cause in told:
+                so = f"{cause}{SO}"
+                if message.startswith(so):
+                    message = (
+                        f"{message.removeprefix(so)}, for the reason given at line {told[cause]}"
+                    )
+                else:
+                    message = message.replace(f"; {cause}", "")
+            told.setdefault(cause, error.line)
+        yield dataclasses.replace(error, message=message)
 
 
 def load_cases(path: Path, registry: Registry, root: Path) -> CaseFile:
@@ -105,7 +131,7 @@ def load_text(
     text: bytes | str, registry: Registry, *, file: str = "<case>", path: Path | None = None
 ) -> CaseFile:
     """The cases in the text of a case file. Never raises."""
-    errors = Errors(file)
+    errors = Errors(file, registry.failures)
     cases: list[Case] = []
     with collector_paused():
         try:

@@ -40,6 +40,7 @@ cases:
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # commands put the folder on it
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "mine.py").write_text(BAD_OP)
     (tmp_path / "cases.yaml").write_text(CASES)
@@ -106,6 +107,27 @@ def test_run_can_be_narrowed(project, capsys, target):
 def test_run_says_what_is_not_there(project, capsys, target, says):
     assert main(["run", target]) == 2
     assert f"gradcheck: {says}" in capsys.readouterr().err
+
+
+def test_run_takes_a_folder(project, capsys):
+    (project / "sub").mkdir()
+    (project / "cases.yaml").rename(project / "sub" / "cases.yaml")
+    (project / "sub" / "other.yaml").write_text("a: 1\n")
+    assert main(["run", "sub"]) == 1
+    out = capsys.readouterr().out
+    assert "sub/cases.yaml::right::gradient  passed" in out
+    assert "1 failed, 1 passed, 1 skipped, 1 xfailed" in out
+    assert main(["run", "plugins"]) == 2
+    assert "plugins: no file of cases in this folder" in capsys.readouterr().err
+    assert main(["run", "plugins/mine.py"]) == 2
+    assert "this is no YAML file of cases" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["plugins", "checks", "run", "faults", "schema"])
+def test_a_plugin_folder_that_is_not_there_is_a_mistake(project, capsys, command):
+    target = ["cases.yaml"] if command == "run" else []
+    assert main([command, *target, "--plugins", "nope"]) == 2
+    assert "--plugins nope: there is no such folder" in capsys.readouterr().err
 
 
 def test_errors_of_a_file_do_not_hide_its_good_cases(project, capsys):
