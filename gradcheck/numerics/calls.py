@@ -16,7 +16,7 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.core.arrays import float64, signed
 from gradcheck.numerics.core.differences import Precision
-from gradcheck.numerics.core.verdict import KINK
+from gradcheck.numerics.core.verdict import KINK, OPEN, UNSURE, WRONG
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.batching import BatchedOp
 from gradcheck.numerics.ops.laws import check_laws, check_layouts
@@ -24,7 +24,7 @@ from gradcheck.numerics.ops.local import InputVerdict, check_input
 from gradcheck.numerics.ops.masked import FiniteResults
 from gradcheck.numerics.ops.nearby import excuse
 from gradcheck.numerics.ops.pullback import Parts, copies
-from gradcheck.numerics.ops.secondlook import acquit_entries
+from gradcheck.numerics.ops.secondlook import acquit_entries, settle_rough_entries
 from gradcheck.numerics.ops.ties import together
 from gradcheck.numerics.telling import blame
 from gradcheck.numerics.telling.evidence import Certificate, LocalProof, OpFault
@@ -98,6 +98,8 @@ class _Call:
             if verdict.outcome.wrong.size:
                 acquit_entries(verdict, precision)
                 excuse(verdict, self.op, self.cotangent, self.rng)
+            if np.isin(verdict.outcome.state, (OPEN, UNSURE, WRONG)).any():
+                settle_rough_entries(verdict)
             self.total.add_local(verdict)
             if verdict.outcome.wrong.size:
                 self.wrong.append(verdict)

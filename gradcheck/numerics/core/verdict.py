@@ -56,6 +56,8 @@ ACQUITS = 0.1
 """The last look acquits within this share of the disagreement."""
 ABOVE_ROUNDING = 100.0
 """The last look counts where the disagreement is this many times what rounding does to it."""
+VISIBLE = 1e-2
+"""An error of this share of a gradient must be seen; with more hidden, nothing was checked."""
 
 
 EVERY = slice(None)
@@ -318,3 +320,11 @@ class _Judge:
         open_ = self.open
         self.found.state[open_[self.votes[open_] >= LARGE_VOTES]] = WRONG
         self.found.limit[open_] = SURE * self.found.error[open_]
+
+
+def unseen(outcome: Comparison, size: Array) -> Array:
+    """Indices of the lines without a verdict that shows errors of `VISIBLE` of `size`."""
+    undecided = np.isin(outcome.state, (OPEN, UNSURE, WRONG))
+    with np.errstate(all="ignore"):
+        blunt = (outcome.state == RIGHT) & ~(outcome.limit <= VISIBLE * size)
+    return np.flatnonzero(undecided | blunt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -23,8 +24,17 @@ AWAY = 1e-3
 """How far all leaves are moved to see whether it does, as a share of their size."""
 TINIEST = 1e-300
 """Noise is never zero: it is divided by."""
+MATTERS = 1e-3
+"""A leaf whose whole effect on the result is below this share of the largest effect that a leaf
+has need not be seen to a share of its own gradient."""
 LARGE = 500_000
 """Entries of all leaves from which on runs are spread over several threads."""
+
+FLOOR, FLOOR_SINGLE = 1e-12, 20.0
+"""Share of the largest slope that counts as none: in float64, and in roundings of a coarser dtype.
+All leaves go through the same forward, whose rounding follows the largest of them."""
+OF_ONE = 64.0
+"""Last digits that the difference of a probability and one may lose, both being about 1."""
 
 
 class Forward(Protocol):
@@ -135,6 +145,44 @@ def grouped(
         rows += count
         room += count * size
     return groups
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Directions through leaves with their analytic slopes.
+
+    norms: the size of a slope, had its terms random signs. steps: the scale of the steps. All but
+    `targets` are (n,) arrays.
+    """
+
+    targets: list[tuple[str, Array]]
+    slopes: Array
+    norms: Array
+    steps: Array
+
+    @classmethod
+    def through(cls, point: Point, targets: list[tuple[str, Array]]) -> Directions:
+        parts = [point.gradient(n) * d for n, d in targets]
+        return cls(
+            targets,
+            slopes=np.array([float(p.sum()) for p in parts]),
+            norms=np.array([float(np.linalg.norm(p)) for p in parts]),
+            steps=np.array([2.0 ** np.round(np.log2(point.scales[n])) for n, _ in targets]),
+        )
+
+    @property
+    def sizes(self) -> Array:
+        """(n,): what an error of a slope is relative to: the slope itself, or `MATTERS` of what the
+        leaf with the largest effect does when it is moved by its own size."""
+        effects = self.norms * self.steps
+        return np.maximum(self.norms, MATTERS * float(np.max(effects, initial=0.0)) / self.steps)
+
+    def floor(self, point: Point, precision: Precision) -> float:
+        """The absolute error of a slope that counts as none."""
+        share = FLOOR if precision.double else FLOOR_SINGLE * precision.gradients
+        unit = float(np.max(np.abs(point.weights), initial=0.0))
+        unit *= min(1.0, float(self.steps.max())) ** 2
+        return max(share * float(self.norms.max()), OF_ONE * precision.gradients * unit)
 
 
 class DirectionLines:

@@ -19,10 +19,12 @@ from gradcheck.numerics.core.verdict import (
     Comparison,
     Rules,
     compare,
+    unseen,
 )
 from gradcheck.numerics.end_to_end import bisect, blocks
 from gradcheck.numerics.end_to_end.directions import (
     DirectionLines,
+    Directions,
     Forward,
     FrameworkForward,
     ReplayForward,
@@ -30,15 +32,11 @@ from gradcheck.numerics.end_to_end.directions import (
 )
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.replay import Replay
+from gradcheck.numerics.end_to_end.rough import settle_rough, wrong_entry
 
 FIRST, AGAIN = 5.0, 4.0
 """Error bars by which one direction, and then two more, must disagree before a leaf is called
 wrong. An entry alone needs more (`verdict.SURE`), for nothing confirms it."""
-FLOOR, FLOOR_SINGLE = 1e-12, 20.0
-"""Share of the largest slope that counts as none: in float64, and in roundings of a coarser dtype.
-All leaves go through the same forward, whose rounding follows the largest of them."""
-OF_ONE = 64.0
-"""Last digits that the difference of a probability and one may lose, both being about 1."""
 GONE_BARS, GONE_SHARE = 20.0, 1e-6
 """Beside a wrong op one step is enough: a leaf is spoilt when it disagrees by this many error bars
 and by this share of its slope."""
@@ -70,12 +68,15 @@ class LeafFault:
 
 @dataclass
 class EndToEnd:
-    """Verdicts on directions through leaves. names: the leaf of each direction. acquitted: leaves
-    that a second look cleared."""
+    """Verdicts on directions through leaves. names: the leaf of each direction. sizes: what an
+    error of its slope is relative to. acquitted: leaves that a second look cleared. rough: leaves
+    that were judged by fitted slopes, for the forward rounds."""
 
     names: list[str]
     outcome: Comparison
     replayed: bool
+    sizes: Array
+    rough: set[str] = field(default_factory=set)
     faults: list[LeafFault] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     acquitted: list[str] = field(default_factory=list)
@@ -83,37 +84,6 @@ class EndToEnd:
     @property
     def leaves(self) -> list[str]:
         return list(dict.fromkeys(self.names))
-
-
-@dataclass(frozen=True)
-class Directions:
-    """Directions through leaves with their analytic slopes.
-
-    norms: the size of a slope, had its terms random signs. steps: the scale of the steps. All but
-    `targets` are (n,) arrays.
-    """
-
-    targets: list[tuple[str, Array]]
-    slopes: Array
-    norms: Array
-    steps: Array
-
-    @classmethod
-    def through(cls, point: Point, targets: list[tuple[str, Array]]) -> Directions:
-        parts = [point.gradient(n) * d for n, d in targets]
-        return cls(
-            targets,
-            slopes=np.array([float(p.sum()) for p in parts]),
-            norms=np.array([float(np.linalg.norm(p)) for p in parts]),
-            steps=np.array([2.0 ** np.round(np.log2(point.scales[n])) for n, _ in targets]),
-        )
-
-    def floor(self, point: Point, precision: Precision) -> float:
-        """The absolute error of a slope that counts as none."""
-        share = FLOOR if precision.double else FLOOR_SINGLE * precision.gradients
-        unit = float(np.max(np.abs(point.weights), initial=0.0))
-        unit *= min(1.0, float(self.steps.max())) ** 2
-        return max(share * float(self.norms.max()), OF_ONE * precision.gradients * unit)
 
 
 def make_forward(
@@ -142,7 +112,7 @@ def check_directions(
     values = {n: point.values[n].astype(np.float64) for n in names}
     targets = [(n, signed(rng, values[n].shape)) for n in names for _ in range(directions)]
     if not targets:
-        return EndToEnd([], Comparison.empty(), False)
+        return EndToEnd([], Comparison.empty(), False, np.zeros(0))
     along = Directions.through(point, targets)
     again = int(rng.integers(2**32))
     lines = DirectionLines(forward, values, targets, precision)
@@ -160,7 +130,14 @@ def check_directions(
         apart = np.abs(outcome.numeric - outcome.analytic)
         gone = (apart > GONE_BARS * outcome.error) & (apart > GONE_SHARE * along.norms)
         outcome.state[gone & (outcome.state == OPEN)] = WRONG
-    found = EndToEnd([n for n, _ in targets], outcome, isinstance(forward, ReplayForward))
+    found = EndToEnd(
+        [n for n, _ in targets], outcome, isinstance(forward, ReplayForward), along.sizes
+    )
+    if settle:
+        chosen = unseen(outcome, found.sizes)
+        if chosen.size:
+            rough = settle_rough(point, lines, along, outcome, found.sizes, chosen, rng)
+            found.rough = {found.names[i] for i in rough}
     found.wrong = list(dict.fromkeys(found.names[i] for i in outcome.wrong))
     if settle:
         _look_closer(point, lines, along, found, again)
@@ -181,12 +158,32 @@ def _look_closer(
         if any(f.name == name for f in found.faults) or len(found.faults) == MOST_FAULTS:
             continue
         rng = np.random.default_rng([again, found.leaves.index(name)])
+        if name in found.rough:
+            found.faults.append(_as_a_whole(point, lines, along, outcome, int(i)))
+            continue
         if not _fails_again(point, lines, name, rng):
             outcome.state[i] = UNSURE
             found.wrong = [n for n in found.wrong if n != name]
             continue
         worst = not found.faults
         found.faults.append(_examine(point, lines.forward, along, outcome, int(i), worst=worst))
+
+
+def _as_a_whole(
+    point: Point, lines: DirectionLines, along: Directions, outcome: Comparison, i: int
+) -> LeafFault:
+    """The fault of a leaf behind a forward that rounds: of an entry, where one shows it."""
+    name = along.targets[i][0]
+    missing = point.analytic[name] is None or not np.any(point.gradient(name))
+    found = wrong_entry(point, lines, name)
+    if found is not None:
+        index, analytic, numeric = found
+        size = max(abs(analytic), abs(numeric))
+        return LeafFault(name, index, analytic, numeric, abs(analytic - numeric) / size, missing)
+    analytic, numeric = float(outcome.analytic[i]), float(outcome.numeric[i])
+    size = max(float(along.norms[i]), abs(numeric), np.finfo(np.float64).tiny)
+    relative = abs(analytic - numeric) / size
+    return LeafFault(name, None, analytic, numeric, min(1.0, relative), missing)
 
 
 def _fails_again(point: Point, lines: DirectionLines, name: str, rng: np.random.Generator) -> bool:

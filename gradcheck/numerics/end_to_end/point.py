@@ -112,6 +112,7 @@ def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
         )
         return
     rounding: dict[str, float] | None = None
+    usual: dict[str, float] | None = None
     ordinary: dict[str, Array | None] | None = None
     # A result in float16 has no room for large cotangents: they overflow to infinity.
     fits = abs(FACTOR) * float(np.abs(point.weights).max()) < float(np.finfo(point.dtype).max)
@@ -121,7 +122,8 @@ def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
             continue
         expected = FACTOR * first.astype(np.float64)
         apart = np.abs(second - expected)
-        worst = float(np.fmax.reduce(apart, axis=None, initial=0.0))
+        overflows = not np.isfinite(second).all()
+        worst = np.inf if overflows else float(np.max(apart, initial=0.0))
         if worst <= SAME_DIGITS * float(np.max(np.abs(expected), initial=0.0)):
             continue
         if worst <= _slack(point, name, expected, _largest(point)):
@@ -130,10 +132,14 @@ def scaled_cotangent(point: Point, output: Output, scalar: bool) -> None:
             rounding = rounding_of(point, again)
         if worst <= SURE * abs(FACTOR) * rounding[name]:
             continue
-        if worst <= DIGITS * np.max(np.abs(expected)) or not fits:
+        if worst <= DIGITS * np.max(np.abs(expected)) or overflows or not fits:
             if ordinary is None:
                 ordinary = pulled(point, ORDINARY)
             if _linear(point, name, ORDINARY, ordinary[name]):
+                continue
+            if usual is None:
+                usual = rounding_of(point, ordinary, ORDINARY)
+            if _as_rounded(point, name, ordinary[name], usual[name]):
                 continue
         index = index_at(np.argmax(apart), apart.shape)
         point.findings.append(
@@ -163,6 +169,25 @@ def _linear(point: Point, name: str, factor: float, found: Array | None) -> bool
     return bool(worst <= _slack(point, name, expected, _largest(point)))
 
 
+COARSE = 1e-6
+"""Rounding of this share of a gradient comes from a dtype of few digits inside."""
+
+
+def _as_rounded(point: Point, name: str, found: Array | None, rounding: float) -> bool:
+    """Whether `found`, with `ORDINARY` times the cotangent, is the gradient but for rounding so
+    coarse that a float16 inside explains it. There large cotangents overflow to infinity."""
+    first = point.analytic[name]
+    if first is None or found is None or not np.isfinite(found).all():
+        return False
+    worst = float(np.max(np.abs(found / ORDINARY - first), initial=0.0))
+    largest = float(np.max(np.abs(first), initial=0.0))
+    return worst <= SURE * rounding and rounding >= COARSE * largest and worst <= MOST * largest
+
+
+MOST = 0.1
+"""More than this share of a gradient is not rounding, however coarse."""
+
+
 def _largest(point: Point) -> float:
     """What is truly zero (a bias before a batch norm) is rounding of the size of the others."""
     sizes = (float(np.abs(g).max()) for g in point.analytic.values() if g is not None and g.size)
@@ -178,29 +203,33 @@ def pulled(point: Point, factor: float, output: Output = None) -> dict[str, Arra
     return subject.grads()
 
 
-def rounding_of(point: Point, again: dict[str, Array | None] | None = None) -> dict[str, float]:
+def rounding_of(
+    point: Point, again: dict[str, Array | None] | None = None, factor: float = FACTOR
+) -> dict[str, float]:
     """Rounding in the analytic gradient of each leaf: how far the results of nearby cotangents,
     divided by their factors, lie apart. Zeros where the backward does not even repeat itself, for
     then the differences are not rounding.
 
-    again: the gradients with `FACTOR` times the cotangent, when they are there already.
+    again: the gradients with `factor` times the cotangent, when they are there already.
     """
     try:
-        again = pulled(point, FACTOR) if again is None else again
-        repeated = pulled(point, FACTOR)
-        others = [(FACTOR * near, pulled(point, FACTOR * near)) for near in NEAR]
+        again = pulled(point, factor) if again is None else again
+        repeated = pulled(point, factor)
+        others = [(factor * near, pulled(point, factor * near)) for near in NEAR]
     except Exception:  # this framework takes no cotangent: reported as a note before
         return dict.fromkeys(point.values, 0.0)
     found = {}
     for name, first in again.items():
         same = repeated[name]
-        samples = [(FACTOR, first), *((f, g[name]) for f, g in others)]
+        samples = [(factor, first), *((f, g[name]) for f, g in others)]
         found[name] = 0.0
         known = point.analytic[name]
         if first is None or same is None or known is None or not first.size:
             continue
-        expected = FACTOR * known.astype(np.float64)
-        if not (np.abs(first - same) <= _slack(point, name, expected, 0.0)).all():
+        expected = factor * known.astype(np.float64)
+        with np.errstate(all="ignore"):
+            repeats = np.abs(first - same) <= _slack(point, name, expected, 0.0)
+        if not repeats.all():
             continue
         scaled = [g.astype(np.float64) / f for f, g in samples if g is not None]
         found[name] = float(np.max(np.ptp(np.stack(scaled), axis=0)))
