@@ -16,7 +16,7 @@ import numpy as np
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.core.arrays import float64, signed
 from gradcheck.numerics.core.differences import Precision
-from gradcheck.numerics.core.verdict import KINK, OPEN, UNSURE, WRONG
+from gradcheck.numerics.core.verdict import KINK, unseen
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.batching import BatchedOp
 from gradcheck.numerics.ops.laws import check_laws, check_layouts
@@ -98,8 +98,8 @@ class _Call:
             if verdict.outcome.wrong.size:
                 acquit_entries(verdict, precision)
                 excuse(verdict, self.op, self.cotangent, self.rng)
-            if np.isin(verdict.outcome.state, (OPEN, UNSURE, WRONG)).any():
-                settle_rough_entries(verdict)
+            if (doubtful := unseen(verdict.outcome, verdict.sizes)).size:
+                settle_rough_entries(verdict, doubtful)
             self.total.add_local(verdict)
             if verdict.outcome.wrong.size:
                 self.wrong.append(verdict)

@@ -6,7 +6,8 @@ describes is the slope of the stairs. So it is fitted: a polynomial through many
 gives that slope, and what the polynomial leaves over is the noise. Nothing is assumed about dtypes.
 
 Noise stays as it is when the window shrinks; the error of a polynomial falls with its order, a kink
-with the window. That is how they are told apart.
+with the window. That is how they are told apart. A wave too short for the windows looks like noise
+too, but in smaller ones it is smooth; stairs are flat there, but for single steps.
 """
 
 from __future__ import annotations
@@ -40,6 +41,18 @@ ACQUITS = 0.1
 """An accused line is right when a window agrees within this share of the disagreement."""
 SAME = 1e-9
 """And slopes that agree to this share are the same, as everywhere."""
+BEYOND = 2.0
+"""A disagreement of this many times what counts as none is one."""
+SMALLEST = 35
+"""Half width 2**-k of the smallest window in which steps are looked for."""
+FEW = 8
+"""Points that a few steps put off, of 31: two for each."""
+LEVEL = 0.01
+"""A point counts as put off when it is so by this share of the one that is put off most."""
+STEP = 0.05
+"""A step has at least this share of the noise."""
+ASKED = 2
+"""Lines that are looked at for steps."""
 SIDE = 16
 """Points to each side."""
 
@@ -103,26 +116,35 @@ def fit(lines: Lines, half_width: Array, active: Array) -> Fit:
 
 @dataclass
 class Fitted:
-    """What the windows said of n lines. slope, bar: of the sharpest fit. rough: whether there is
-    noise. for_it, against_it: the sharpest bar of a window that agrees with the analytic slope;
-    how many windows disagree, with one another in agreement."""
+    """What the windows said of n lines. slope, bar: of the sharpest fit. noise: how much there is,
+    zero where the function is smooth. for_it, against_it: the sharpest bar of a window that agrees
+    with the analytic slope; how many windows disagree, with one another in agreement."""
 
     slope: Array
     bar: Array
-    rough: Array
+    noise: Array
     for_it: Array
     against_it: Array
 
+    @property
+    def rough(self) -> Array:
+        return np.asarray(self.noise > 0)
 
-def fitted(lines: Lines, analytic: Array, h0: Array, size: Array, active: Array) -> Fitted:
+
+def fitted(
+    lines: Lines, analytic: Array, h0: Array, size: Array, active: Array, floor: Array | float = 0.0
+) -> Fitted:
     """Fit the `active` lines in window after window, until they show enough.
 
-    analytic, h0, size: (lines.size,) as in `verdict.compare`. Returns arrays for `active`.
+    analytic, h0, size: (lines.size,) as in `verdict.compare`. floor: an absolute error that counts
+    as none. Returns arrays for `active`.
     """
     n = len(active)
     wanted, enough = analytic[active], ENOUGH * size[active]
+    none = SAME * size[active] + np.broadcast_to(floor, size.shape)[active]
+    rounding = ABOVE_ROUNDING * lines.noise()[active]
     found = Fitted(
-        np.full(n, np.nan), np.full(n, np.inf), np.zeros(n, bool), np.full(n, np.inf), np.zeros(n)
+        np.full(n, np.nan), np.full(n, np.inf), np.zeros(n), np.full(n, np.inf), np.zeros(n)
     )
     noises: dict[int, Array] = {}
     against = np.full(n, np.nan)
@@ -131,26 +153,24 @@ def fitted(lines: Lines, analytic: Array, h0: Array, size: Array, active: Array)
         one = fit(lines, h0 * 2.0**-exponent, active[open_])
         noises[exponent] = np.full(n, np.nan)
         noises[exponent][open_] = one.noise
-        sharper = one.bar < found.bar[open_]
-        rough = _rough(noises, lines.noise()[active])
-        found.rough |= rough
+        found.noise = np.maximum(found.noise, _plateau(noises, rounding))
         # A window between two steps of a staircase is smooth, and knows nothing of the stairs.
         flat = found.rough[open_] & (one.noise < PLATEAU * _most(noises)[open_])
-        sharper &= ~flat
         gap = np.abs(one.slope - wanted[open_])
-        agrees = (gap <= one.bar + SAME * size[active][open_]) & ~flat
+        sharper = (one.bar < found.bar[open_]) & ~flat
         chosen = open_[sharper]
         found.slope[chosen], found.bar[chosen] = one.slope[sharper], one.bar[sharper]
+        agrees = (gap <= one.bar + none[open_]) & ~flat
         chosen = open_[agrees]
         found.for_it[chosen] = np.minimum(found.for_it[chosen], (one.bar + gap)[agrees])
-        apart = (gap > SURE * one.bar) & ~flat & np.isfinite(one.bar)
+        apart = (gap > SURE * one.bar + BEYOND * none[open_]) & ~flat & np.isfinite(one.bar)
         with np.errstate(all="ignore"):
-            same = ~(np.abs(one.slope - against[open_]) > SHARP * gap)
-        chosen = open_[apart & same]
+            apart &= ~(np.abs(one.slope - against[open_]) > SHARP * gap)
+        chosen = open_[apart]
         found.against_it[chosen] += 1
-        against[chosen] = one.slope[apart & same]
+        against[chosen] = one.slope[apart]
         if number:
-            smooth = ~found.rough & ~(_most(noises) > ABOVE_ROUNDING * lines.noise()[active])
+            smooth = ~found.rough & ~(_most(noises) > rounding)
             open_ = np.setdiff1d(open_, np.flatnonzero((found.for_it <= enough) | smooth))
         if not open_.size:
             break
@@ -161,40 +181,76 @@ def _most(noises: dict[int, Array]) -> Array:
     return np.asarray(np.fmax.reduce([np.nan_to_num(v, posinf=0.0) for v in noises.values()]))
 
 
-def _rough(noises: dict[int, Array], rounding: Array) -> Array:
-    """Whether the noise in some window is that in one 16 times as wide."""
-    rough = np.zeros(rounding.shape, bool)
+def _plateau(noises: dict[int, Array], rounding: Array) -> Array:
+    """The noise in a window that is also there in one 16 times as wide; zero for none."""
+    found = np.zeros(rounding.shape)
     for exponent, noise in noises.items():
         wide = noises.get(exponent - 4)
         if wide is not None:
             with np.errstate(all="ignore"):
-                rough |= (noise >= PLATEAU * wide) & (wide > ABOVE_ROUNDING * rounding)
-    return rough
+                there = (noise >= PLATEAU * wide) & (wide > rounding) & np.isfinite(noise)
+            found = np.where(there & (noise > found), noise, found)
+    return found
 
 
-def settle(lines: Lines, outcome: Comparison, h0: Array, size: Array, chosen: Array) -> Array:
+def in_steps(lines: Lines, h0: Array, active: Array, noise: Array) -> Array:
+    """(len(active),): whether what looks like `noise` is made of steps, or is there in the smallest
+    window still. A wave is neither: it is smooth in a small window, all points alike."""
+    order = np.argsort([0.0, *OFFSETS], kind="stable")
+    t = np.array([0.0, *OFFSETS])[order]
+    left, right = t[1:-1] - t[:-2], t[2:] - t[1:-1]
+    rounding = lines.noise()[active]
+    sparse = np.zeros(len(active), bool)
+    for exponent in range(3, SMALLEST + 1):
+        values = lines(OFFSETS, h0 * 2.0**-exponent, active)
+        values = np.concatenate([np.zeros((1, values.shape[1])), values])[order]
+        between = (values[:-2].T * right + values[2:].T * left) / (left + right)
+        off = np.nan_to_num(np.abs(values[1:-1].T - between))
+        largest = off.max(axis=1)
+        # A step puts off the two points around it, and the others lie on a line; a wave puts off
+        # nearly all of them.
+        level = np.maximum(ABOVE_ROUNDING * rounding, LEVEL * largest)
+        few = (off > level[:, None]).sum(axis=1) <= FEW
+        sparse |= few & (largest > STEP * noise) & (largest > ABOVE_ROUNDING * rounding)
+        if sparse.all():
+            break
+    return sparse | (largest > STEP * noise)
+
+
+def settle(
+    lines: Lines,
+    outcome: Comparison,
+    h0: Array,
+    size: Array,
+    chosen: Array,
+    floor: Array | float = 0.0,
+) -> Array:
     """Judge the `chosen` lines again where their function is rough, in place; those that were.
 
-    size: (lines.size,) what an error is relative to.
+    size: (lines.size,) what an error is relative to. floor: an absolute error that counts as none.
     """
     if not chosen.size:
         return chosen
-    found = fitted(lines, outcome.analytic, h0, size, chosen)
+    found = fitted(lines, outcome.analytic, h0, size, chosen, floor)
+    rough = found.rough
+    if rough.any():  # all lines are of one function: some of them show what it is made of
+        some = np.flatnonzero(rough)
+        some = some[np.linspace(0, some.size - 1, min(some.size, ASKED)).astype(int)]
+        rough = rough & in_steps(lines, h0, chosen[some], found.noise[some]).any()
     state = outcome.state[chosen]
-    numeric = outcome.numeric[chosen]
     gap = np.abs(found.slope - outcome.analytic[chosen])
     with np.errstate(all="ignore"):
-        accused_by = np.where(state == WRONG, np.abs(numeric - outcome.analytic[chosen]), np.inf)
+        accused_by = np.abs(outcome.numeric - outcome.analytic)[chosen]
+        accused_by = np.where(state == WRONG, accused_by, np.inf)
         agrees = np.isfinite(found.for_it)
         limit = np.where(agrees, np.maximum(found.for_it, gap), gap + found.bar)
         limit = np.where(np.isfinite(limit), limit, np.inf)
         right = agrees & (found.for_it <= np.minimum(VISIBLE * size[chosen], ACQUITS * accused_by))
         wrong = (found.against_it >= 2) & ~(found.for_it <= SHARP * gap)
     verdict = np.where(right, RIGHT, np.where(wrong, WRONG, UNSURE))
-    rough = found.rough
-    lines_ = chosen[rough]
-    outcome.state[lines_] = verdict[rough]
-    outcome.numeric[lines_] = found.slope[rough]
-    outcome.error[lines_] = found.bar[rough]
-    outcome.limit[lines_] = limit[rough]
-    return lines_
+    judged = chosen[rough]
+    outcome.state[judged] = verdict[rough]
+    outcome.numeric[judged] = found.slope[rough]
+    outcome.error[judged] = found.bar[rough]
+    outcome.limit[judged] = limit[rough]
+    return judged

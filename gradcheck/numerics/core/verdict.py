@@ -56,6 +56,8 @@ ACQUITS = 0.1
 """The last look acquits within this share of the disagreement."""
 ABOVE_ROUNDING = 100.0
 """The last look counts where the disagreement is this many times what rounding does to it."""
+LATE = 18
+"""Smooth functions are settled by steps above 2**-18; there may be reasons for smaller ones."""
 VISIBLE = 1e-2
 """An error of this share of a gradient must be seen; with more hidden, nothing was checked."""
 
@@ -68,7 +70,8 @@ class Comparison:
     """The outcome for n lines; all arrays are (n,).
 
     numeric: the best estimate. error: its error bar. limit: the smallest absolute error of the
-    analytic slope that would have been noticed. scale: the size that errors are relative to.
+    analytic slope that would have been noticed. scale: the size that errors are relative to. step:
+    by which power of two the step that settled it was smaller than the scale of the steps.
     """
 
     analytic: Array
@@ -77,6 +80,7 @@ class Comparison:
     limit: Array
     state: Array
     scale: Array
+    step: Array
 
     @property
     def wrong(self) -> Array:
@@ -97,7 +101,7 @@ class Comparison:
 
     def adopt(self, lines: Array, other: Comparison, theirs: Array | slice = EVERY) -> None:
         """Take over what `other` found about these lines. theirs: their places in `other`."""
-        for name in ("numeric", "error", "limit", "state"):
+        for name in ("numeric", "error", "limit", "state", "step"):
             getattr(self, name)[lines] = getattr(other, name)[theirs]
 
     def part(self, lines: slice) -> Comparison:
@@ -192,6 +196,7 @@ class _Judge:
             limit=np.full(n, np.inf),
             state=np.zeros(n, dtype=np.int8),
             scale=size,
+            step=np.zeros(n),
         )
         self.target = precision.relative * size + rules.floor
         larger = np.maximum(size, np.abs(analytic))
@@ -241,6 +246,7 @@ class _Judge:
         good = (gap <= tolerance) & ~accused
         done = open_[good]
         found.state[done] = RIGHT
+        found.step[done] = np.log2(self.h0[done] / points.h[good])
         found.numeric[done] = estimate[good]
         found.error[done] = gap[good]
         found.limit[done] = tolerance[good] + gap[good]
@@ -323,8 +329,10 @@ class _Judge:
 
 
 def unseen(outcome: Comparison, size: Array) -> Array:
-    """Indices of the lines without a verdict that shows errors of `VISIBLE` of `size`."""
+    """Indices of the lines without a verdict that shows errors of `VISIBLE` of `size`, and of those
+    that only a tiny step settled: between two steps of a staircase every slope is zero."""
     undecided = np.isin(outcome.state, (OPEN, UNSURE, WRONG))
+    right = outcome.state == RIGHT
     with np.errstate(all="ignore"):
-        blunt = (outcome.state == RIGHT) & ~(outcome.limit <= VISIBLE * size)
-    return np.flatnonzero(undecided | blunt)
+        doubtful = right & ~((outcome.limit <= VISIBLE * size) & (outcome.step < LATE))
+    return np.flatnonzero(undecided | doubtful)

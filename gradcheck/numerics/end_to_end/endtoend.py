@@ -136,7 +136,9 @@ def check_directions(
     if settle:
         chosen = unseen(outcome, found.sizes)
         if chosen.size:
-            rough = settle_rough(point, lines, along, outcome, found.sizes, chosen, rng)
+            rough = settle_rough(
+                point, lines, along, outcome, found.sizes, chosen, rules.floor, rng
+            )
             found.rough = {found.names[i] for i in rough}
     found.wrong = list(dict.fromkeys(found.names[i] for i in outcome.wrong))
     if settle:

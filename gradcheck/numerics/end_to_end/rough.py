@@ -32,12 +32,13 @@ def settle_rough(
     outcome: Comparison,
     size: Array,
     chosen: Array,
+    floor: float,
     rng: np.random.Generator,
 ) -> Array:
     """Look again at the `chosen` directions (wrong, undecided, or right with too much room). Where
     the function is rough there, the verdict is that of fitted slopes; in place. Returns which.
 
-    size: (n,) what an error of a slope is relative to.
+    size: (n,) what an error of a slope is relative to. floor: an absolute error that is none.
 
     The new directions move every entry in proportion to itself, and no less than the typical one:
     floating-point numbers are rounded so. A wrong one must be wrong along two of them.
@@ -63,9 +64,12 @@ def settle_rough(
             limit=outcome.limit[chosen] * share,
             state=outcome.state[chosen].copy(),
             scale=other.norms,
+            step=outcome.step[chosen],
         )
         fits = along_targets(point, lines, targets)
-        rough = settle(fits, again, other.steps, size[chosen] * share, np.arange(len(chosen)))
+        wanted = size[chosen] * share
+        every = np.arange(len(chosen))
+        rough = settle(fits, again, other.steps, wanted, every, floor * share)
         places = chosen[rough]
         before = outcome.state[places]
         outcome.limit[places] = again.limit[rough] / share[rough]

@@ -24,6 +24,10 @@ ROUNDINGS = 64.0
 """Last digits that the arithmetic inside a pullback may lose."""
 
 
+MATTERS = 1e-3
+"""Errors of an entry smaller than this share of the largest one are relative to that share."""
+
+
 @dataclass
 class InputVerdict:
     """What was found about one input of one op call.
@@ -40,6 +44,12 @@ class InputVerdict:
     entries: int
     lines: OpLines | OpDirections
     h0: Array
+
+    @property
+    def sizes(self) -> Array:
+        """(n,): what errors are relative to, an entry's gradient or `MATTERS` of the largest."""
+        size = np.abs(self.outcome.scale)
+        return np.maximum(size, MATTERS * float(np.max(size, initial=0.0)))
 
     @property
     def input_name(self) -> str:

@@ -13,7 +13,7 @@ from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.differences import Precision
 from gradcheck.numerics.core.kinks import certify
 from gradcheck.numerics.core.resolution import settle
-from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, UNSURE, WRONG, Comparison, compare
+from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, WRONG, Comparison, compare
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.local import InputVerdict, OpLines, Some
 
@@ -94,25 +94,19 @@ def _one_by_one(
 
 # --- an op that rounds: judged by the slope of its stairs --------------------------------------
 
-MATTERS = 1e-3
-"""Errors are relative to an entry's own gradient, or to this share of the largest one."""
 FIRST = 8
 """So many entries are looked at; only where one of these is rough, all are."""
 
 
-def settle_rough_entries(verdict: InputVerdict) -> None:
-    """Look again at entries (or directions) that are wrong or undecided, in place."""
+def settle_rough_entries(verdict: InputVerdict, chosen: Array) -> None:
+    """Look again at the `chosen` entries (or directions), in place."""
     outcome, lines = verdict.outcome, verdict.lines
-    chosen = np.flatnonzero(np.isin(outcome.state, (OPEN, UNSURE, WRONG)))
-    if not chosen.size:
-        return
-    h0, size = verdict.h0, np.abs(outcome.scale)
+    h0, size = verdict.h0, verdict.sizes
     if verdict.exhaustive:
         # Numbers are rounded in proportion to themselves.
         with np.errstate(all="ignore"):
             own = np.exp2(np.round(np.log2(np.abs(np.asarray(lines.x).reshape(-1)))))
         h0 = np.where(np.isfinite(own), np.maximum(h0, own), h0)
-    size = np.maximum(size, MATTERS * float(np.max(size, initial=0.0)))
     worst = np.argsort(-np.abs(outcome.analytic[chosen]), kind="stable")
     first, rest = chosen[worst[:FIRST]], chosen[worst[FIRST:]]
     if settle(lines, outcome, h0, size, first).size:
