@@ -47,6 +47,8 @@ SMALLEST = 35
 """Half width 2**-k of the smallest window in which steps are looked for."""
 FEW = 8
 """Points that a few steps put off, of 31: two for each."""
+MANY = 18
+"""Points that many steps put off."""
 LEVEL = 0.01
 """A point counts as put off when it is so by this share of the one that is put off most."""
 STEP = 0.05
@@ -201,6 +203,7 @@ def in_steps(lines: Lines, h0: Array, active: Array, noise: Array) -> Array:
     left, right = t[1:-1] - t[:-2], t[2:] - t[1:-1]
     rounding = lines.noise()[active]
     sparse = np.zeros(len(active), bool)
+    dense = np.zeros(len(active), bool)  # stairs have many steps, a sudden change is one
     for exponent in range(3, SMALLEST + 1):
         values = lines(OFFSETS, h0 * 2.0**-exponent, active)
         values = np.concatenate([np.zeros((1, values.shape[1])), values])[order]
@@ -210,8 +213,10 @@ def in_steps(lines: Lines, h0: Array, active: Array, noise: Array) -> Array:
         # A step puts off the two points around it, and the others lie on a line; a wave puts off
         # nearly all of them.
         level = np.maximum(ABOVE_ROUNDING * rounding, LEVEL * largest)
-        few = (off > level[:, None]).sum(axis=1) <= FEW
-        sparse |= few & (largest > STEP * noise) & (largest > ABOVE_ROUNDING * rounding)
+        count = (off > level[:, None]).sum(axis=1)
+        there = (largest > STEP * noise) & (largest > ABOVE_ROUNDING * rounding)
+        sparse |= dense & there & (count <= FEW)
+        dense |= there & (count >= MANY)
         if sparse.all():
             break
     return sparse | (largest > STEP * noise)
