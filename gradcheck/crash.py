@@ -9,6 +9,7 @@ from types import FrameType
 
 import numpy as np
 
+from gradcheck.guard.ending import EndedProcess
 from gradcheck.names import bundled
 from gradcheck.phrases import one_line
 from gradcheck.result import Finding
@@ -27,7 +28,7 @@ _CALLED_HERE = re.compile(r" \([^()]*gradcheck[^()]*calling\.py:\d+\)")
 
 
 def crash(
-    error: Exception, *, name: str, is_op: bool, declared: str | None = None
+    error: BaseException, *, name: str, is_op: bool, declared: str | None = None
 ) -> Finding | None:
     """A finding for an exception from outside gradcheck; None when it is gradcheck's own.
 
@@ -40,12 +41,14 @@ def crash(
     )
     if not outside and not deliberate:
         return None
-    message = one_line(error) or type(error).__name__
-    message = _OUR_LINE.sub("", _CALLED_HERE.sub("", message))
+    kind = type(error).__name__
+    message = _OUR_LINE.sub("", _CALLED_HERE.sub("", one_line(error))) or kind
     if not type(error).__module__.startswith("gradcheck."):
-        message = f"{name} raised {type(error).__name__}: {message}"
+        message = f"{name} raised {kind}" + (f": {message}" if message != kind else "")
+    if not isinstance(error, Exception):
+        message = _ending(error, name, message)
     user = _users(error)
-    backward = type(error).__name__ == "PullbackError"
+    backward = kind == "PullbackError"
     if user is None and not backward and declared is not None:
         # no line of the user's is to blame but those of the case
         return Finding(
@@ -63,10 +66,33 @@ def crash(
         where=at,
         lines=(f"at {at}   {user.line}",) if user else (),
         op=name if is_op else None,
-        advice="return one cotangent for each input, of the shape of that input"
-        if backward
-        else "make the case run on its own first; nothing can be checked until it does",
+        advice=_advice(error, backward),
     )
+
+
+def _ending(error: BaseException, name: str, message: str) -> str:
+    """What would have ended or skipped the run, in words."""
+    if isinstance(error, SystemExit):
+        return f"{name} called sys.exit({'' if error.code is None else repr(error.code)})"
+    if isinstance(error, EndedProcess):
+        return f"{name} called {error}"
+    return message
+
+
+def _advice(error: BaseException, backward: bool) -> str:
+    if backward:
+        return "return one cotangent for each input, of the shape of that input"
+    if not isinstance(error, Exception):
+        return (
+            "remove this line: what is checked can neither end the run nor skip its own check "
+            "(`skip` and `skip_if` are keys of the case)"
+        )
+    return "make the case run on its own first; nothing can be checked until it does"
+
+
+def is_users(file: str) -> bool:
+    """Whether a file is the user's own: not gradcheck's, Python's, numpy's or an installed one."""
+    return not (_nobodys(file) or "site-packages" in file or _bundled(file))
 
 
 def where_now(frame: FrameType) -> str | None:
@@ -76,7 +102,7 @@ def where_now(frame: FrameType) -> str | None:
         file = current.f_code.co_filename
         if os.path.abspath(file) == os.path.join(_HERE, "engine.py"):
             return None
-        if not (_nobodys(file) or "site-packages" in file or _bundled(file)):
+        if is_users(file):
             return str(Line.of_frame(current))
         current = current.f_back
     return None

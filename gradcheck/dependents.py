@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 
+from gradcheck.guard.deadline import TimedOut
 from gradcheck.names.registry import Registry
 from gradcheck.probe.from_case import CaseSubject
 from gradcheck.result import Finding, Result
@@ -144,7 +145,9 @@ def _stage(case: Case, registry: Registry, seed: int | None) -> int | None:
             stage = TRAINING
             if subject.has_optimizer and subject.has_data:
                 subject.train_step()
-    except Exception:  # the check that reports it has its line
+    except (TimedOut, KeyboardInterrupt):
+        raise
+    except BaseException:  # the check that reports it has its line
         return stage
     return None
 

@@ -74,6 +74,24 @@ OPTIONS = (
         "CHECK.OPTION=VALUE",
     ),
     Option(
+        "isolate",
+        "--gradcheck-isolate",
+        "gradcheck_isolate",
+        "switch",
+        False,
+        "Run the checks in a child process: a crash of native code is a finding, and the run goes "
+        "on. One process runs many checks; `isolate: true` of a case gives each its own",
+    ),
+    Option(
+        "timeout",
+        "--gradcheck-timeout",
+        "gradcheck_timeout",
+        "number",
+        600,
+        "Seconds that a check of a case without `timeout` may take; 0 for no limit",
+        "SECONDS",
+    ),
+    Option(
         "json",
         "--gradcheck-json",
         "gradcheck_json",
@@ -214,7 +232,9 @@ def table() -> str:
     for o in OPTIONS:
         flag = "" if o.flag is None else f"`{o.flag}{'=' + o.metavar if o.metavar else ''}`"
         ini = "" if o.ini is None else f"`{o.ini}`"
-        default = {"switch": "off", "list": " ".join(o.default or ())}.get(o.kind, o.default)
+        default = "off" if o.kind == "switch" else o.default
+        if o.kind == "list":
+            default = " ".join(default)
         rows.append(
             f"| {flag} | {ini} | {f'`{default}`' if default not in (None, '') else ''} | {o.help} |"
         )

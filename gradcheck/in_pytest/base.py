@@ -70,6 +70,10 @@ class GradcheckItem(pytest.Item):
         error = excinfo.value
         if isinstance(error, CheckFailed):
             return Failure(error.text, error.headline)
+        from gradcheck.isolation.process import BugInChild
+
+        if isinstance(error, BugInChild):
+            return Failure(str(error), str(error).strip().splitlines()[-1])
         ours = excinfo.traceback.cut(path=inspect.getfile(type(self)))  # without pytest's own calls
         if len(ours):
             excinfo.traceback = ours

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gradcheck.in_pytest.base import KEY, CheckFailed, GradcheckItem
-from gradcheck.in_pytest.deadline import TimedOut, deadline
 from gradcheck.in_pytest.scale import cost
 from gradcheck.report.entry import Entry
 from gradcheck.report.judge import judge
@@ -18,6 +18,7 @@ from gradcheck.report.text import error_text
 from gradcheck.result import Finding, Result
 
 if TYPE_CHECKING:
+    from gradcheck.in_pytest.session import Apart
     from gradcheck.names.registry import Registry
     from gradcheck.yamlcases.case import Case
 
@@ -82,25 +83,50 @@ class CaseItem(GradcheckItem):
         self.conclude(result)
 
     def run_check(self) -> Result:
-        """What the check found, or the finding that it took too long."""
-        from gradcheck.engine import run_check
+        """What the check found, here or in a child process."""
+        from gradcheck.isolation.timed import limit_of, run_timed
 
-        limit = self.case.timeout
-        try:
-            with deadline(limit), self.session_of_checks.running(self.nodeid):
-                others = self.session_of_checks.reported_beside(self)
-                return run_check(
-                    self.case, self.check, self.registry, seed=self.seed, others=others
-                )
-        except TimedOut as error:
-            finding = Finding(
-                code="timeout",
-                message=f"{self.check} took longer than the case's timeout of {limit:g} s",
-                where=error.where,
-                lines=(f"it was at {error.where}",) if error.where else (),
-                advice="raise `timeout`, or make the case smaller",
+        session = self.session_of_checks
+        others = session.reported_beside(self)
+        apart = session.isolates(self.case)
+        with session.running(
+            self, limit_of(self.case, session.time_limit), apart=apart is not None
+        ):
+            if apart is not None:
+                return self.run_apart(apart, others)
+            return run_timed(
+                self.case,
+                self.check,
+                self.registry,
+                seed=self.seed,
+                default=session.time_limit,
+                others=others,
             )
-            return Result(findings=(finding,))
+
+    def run_apart(self, how: Apart, others: Collection[str]) -> Result:
+        from gradcheck.isolation.job import CannotIsolate, Job
+
+        session, case = self.session_of_checks, self.case
+        job = Job(case, self.check, self.seed, session.time_limit, tuple(sorted(others)))
+        home = case.op and self.registry.get("op", case.op, case.framework).where
+        try:
+            result = session.isolation.run(
+                session.setup_of(self.registry), job, fresh=how.fresh, home=home
+            )
+        except CannotIsolate as error:
+            text = f"{self.nodeid} cannot run in a child process: {error}"
+            self.keep(self.entry.but(text=text))
+            raise CheckFailed(text, str(error)) from None
+        return dataclasses.replace(result, notes=(*result.notes, *how.notes))
+
+    def stuck_entry(self, limit: float, where: str | None) -> Entry:
+        """The entry of this item when it ends the process, since it could not be stopped."""
+        from gradcheck.isolation.timed import too_long
+
+        finding = too_long(self.case, self.check, limit, where)
+        return judge(
+            self.entry.but(seconds=limit), Result(findings=(finding,)), (), rerun=self.rerun
+        )
 
     def conclude(self, result: Result) -> None:
         """Turn the result into pytest's outcome."""

@@ -98,7 +98,8 @@ class Reporter:
         entry = entry_in(report)
         if entry is None:
             if report.when == "???" and is_case_node(report.nodeid):  # xdist: the worker died
-                self.receive(lost_entry(report.nodeid, str(report.longrepr)))
+                dump = self.session.remembered.dump_of(report.nodeid)
+                self.receive(lost_entry(report.nodeid, str(report.longrepr), dump))
             return
         # junit writes each property as text: the entry would be a page, these are a line each.
         report.user_properties[:] = junit_properties(entry)
@@ -135,6 +136,7 @@ class Reporter:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Before junit writes its file."""
         found = self.in_order()
+        self.session.remembered.learn(found)
         write_durations(self.config, {e.nodeid: e.seconds for e in found if e.check})
         if self.json is not None:
             self.json.finish(found)

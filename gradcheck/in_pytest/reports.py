@@ -51,11 +51,25 @@ def asserted_in(report: pytest.TestReport) -> list[Entry]:
     ]
 
 
-def lost_entry(nodeid: str, said: str) -> Entry:
-    """The entry of an item whose process died while it ran."""
+def lost_entry(nodeid: str, said: str, dump: str = "") -> Entry:
+    """The entry of an item whose process died while it ran. dump: what faulthandler wrote there."""
+    from gradcheck.guard.death import Death, fatal
+
     _, case, check = [*nodeid.split("::"), None, None][:3]
-    finding = Finding(code="worker_lost", message=said)
-    return Entry.at(nodeid, case=case, check=check, outcome="error", findings=(finding,), text=said)
+    line = Death(1, dump).line
+    lines = [f"at {line}   {line.code}".rstrip()] if line else []
+    if fatal(dump):
+        lines.insert(0, fatal(dump))
+    finding = Finding(
+        code="worker_lost",
+        message=said,
+        where=None if line is None else str(line),
+        lines=tuple(lines),
+        advice="the case runs in a process of its own from now on; `isolate: true` "
+        "says so for good",
+    )
+    text = "\n".join([said, *lines])
+    return Entry.at(nodeid, case=case, check=check, outcome="error", findings=(finding,), text=text)
 
 
 def stopped_entry(entry: Entry, report: pytest.TestReport) -> Entry:

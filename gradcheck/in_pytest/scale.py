@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 CACHE_KEY = "gradcheck/durations"
 
 OP_SECONDS = 0.02
@@ -36,20 +35,17 @@ def worker_count(config: pytest.Config) -> int:
 def cap_threads(config: pytest.Config) -> None:
     """Give each worker its share of the cores: n workers with n threads each are slower
     than one. A number of BLAS threads that the user set in the environment is kept."""
-    workers = worker_count(config)
-    if not workers:
-        return
-    from gradcheck.numerics.core.threads import use_at_most
+    share = thread_share(config)
+    if share is not None:
+        from gradcheck.numerics.core.threads import share_cores
 
-    share = max(1, (os.cpu_count() or 1) // workers)
-    use_at_most(share)
-    if any(name in os.environ for name in THREAD_VARIABLES):
-        return
-    try:
-        import threadpoolctl
-    except ImportError:
-        return
-    threadpoolctl.threadpool_limits(share)
+        share_cores(share)
+
+
+def thread_share(config: pytest.Config) -> int | None:
+    """The threads that a worker may use; None in a serial run."""
+    workers = worker_count(config)
+    return max(1, (os.cpu_count() or 1) // workers) if workers else None
 
 
 def cost(case: Case, check: str, options: Mapping[str, Any], measured: float | None) -> float:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,15 +23,31 @@ from gradcheck import options
 from gradcheck.in_pytest import scale
 from gradcheck.in_pytest.base import KEY, GradcheckItem
 from gradcheck.in_pytest.collect import CaseFileNode, PluginFileNode
+from gradcheck.in_pytest.remembered import Remembered
 from gradcheck.in_pytest.settings import layered, parse, reject_unknown, reject_values
+from gradcheck.in_pytest.watch import Watch, copy_of_stderr
 from gradcheck.report.live import Live, live_on_terminal
 from gradcheck.yamlcases.detect import is_yaml, looks_like_cases
 
 if TYPE_CHECKING:
+    from gradcheck.in_pytest.items import CaseItem
+    from gradcheck.isolation.isolation import Isolation
+    from gradcheck.isolation.job import Setup
     from gradcheck.names.registry import Registry
     from gradcheck.yamlcases.case import Case
 
 MANY = 1000
+REMEMBERED = (
+    "this case was running when an earlier run died, so its checks have a process of their own"
+)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A case runs in a child process. fresh: each of its checks in one of its own."""
+
+    fresh: bool
+    notes: tuple[str, ...] = ()
 
 
 class Session:
@@ -55,7 +75,12 @@ class Session:
             config.args = self.default_arguments()
         self.live: Live | None = None
         self._selected: dict[str, set[str]] = {}
+        self.watch: Watch | None = None
+        self.remembered = Remembered(config)
+        self.time_limit: float | None = options.value(config, "timeout") or None
+        """Seconds for a check of a case without `timeout`."""
         self._registries: dict[tuple[int, ...], Registry] = {}
+        self._conftests: dict[int, tuple[tuple[str, str], ...]] = {}
 
     def is_case_path(self, argument: str) -> bool:
         """Whether a command-line argument is a YAML file, or in the folders of cases."""
@@ -112,12 +137,72 @@ class Session:
 
     @pytest.hookimpl
     def pytest_sessionstart(self) -> None:
+        """Here, where stderr is not captured."""
         if not hasattr(self.config, "workerinput"):
-            self.live = live_on_terminal()  # here, where stderr is not captured
+            self.live = live_on_terminal()
+        if self.config.option.collectonly:
+            return
+        timer_is_free = not float(self.config.getini("faulthandler_timeout") or 0)
+        self.watch = Watch(copy_of_stderr(), self.is_stuck, timer=timer_is_free)
+        if not getattr(self.config.option, "numprocesses", None):  # else the workers run the items
+            self.remembered.open()
 
-    def running(self, text: str) -> AbstractContextManager[None]:
-        """Around the work of an item: a sign of life on a terminal."""
-        return nullcontext() if self.live is None else self.live.running(text)
+    @pytest.hookimpl
+    def pytest_unconfigure(self) -> None:
+        if self.watch is not None:
+            self.watch.close()
+        if "isolation" in self.__dict__:  # it was used
+            self.isolation.close()
+        self.remembered.close()
+
+    @contextmanager
+    def running(self, item: GradcheckItem, limit: float | None, *, apart: bool) -> Iterator[None]:
+        """Around the work of an item: signs of life, and the end of what cannot be stopped.
+
+        apart: it runs in a child process, which keeps the limit itself.
+        """
+        assert self.watch is not None
+        live = nullcontext() if self.live is None else self.live.running(item.nodeid)
+        if not apart:
+            self.remembered.begins(item.nodeid)
+        try:
+            with live, self.watch.item(item, None if apart else limit):
+                yield
+        finally:
+            self.remembered.ended()
+
+    def is_stuck(self, item: CaseItem, limit: float, where: str | None) -> None:
+        """Keep what is known about an item that ends this process."""
+        reporter = self.config.pluginmanager.get_plugin("gradcheck-reporter")
+        if reporter is not None:
+            reporter.receive(item.stuck_entry(limit, where))
+
+    # --- child processes ----------------------------------------------------------------------
+
+    def isolates(self, case: Case) -> Apart | None:
+        """How a case runs in a child process; None where it runs here."""
+        if case.isolate:
+            return Apart(fresh=True)
+        if case.id in self.remembered.cases:
+            return Apart(fresh=True, notes=(REMEMBERED,))
+        return Apart(fresh=False) if options.value(self.config, "isolate") else None
+
+    def setup_of(self, registry: Registry) -> Setup:
+        """How a child process makes the same registry."""
+        from gradcheck.isolation.job import Setup
+
+        return Setup(
+            path=tuple(sys.path),
+            plugin_folders=tuple(self.plugin_folders),
+            conftests=self._conftests.get(id(registry), ()),
+            threads=scale.thread_share(self.config),
+        )
+
+    @cached_property
+    def isolation(self) -> Isolation:
+        from gradcheck.isolation.isolation import Isolation
+
+        return Isolation()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -175,6 +260,7 @@ class Session:
     def pytest_configure_node(self, node: Any) -> None:
         """xdist: every worker must order by the same figures."""
         node.workerinput["gradcheck_durations"] = scale.read_durations(self.config)
+        node.workerinput["gradcheck_died"] = sorted(self.remembered.cases)
 
     @pytest.hookimpl
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -192,6 +278,10 @@ class Session:
             registry = self.load_plugins()
             if key:
                 self.ask_conftests(hook, registry)
+                modules = [impl.plugin for impl in reversed(hook.get_hookimpls())]
+                self._conftests[id(registry)] = tuple(
+                    (m.__name__, str(m.__file__)) for m in modules if isinstance(m, ModuleType)
+                )
             scale.cap_threads(self.config)
             self._registries[key] = registry
         return self._registries[key]

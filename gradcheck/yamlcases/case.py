@@ -303,6 +303,10 @@ class CaseKeys(Closed):
     timeout: float | None = Field(
         default=None, gt=0, description="Seconds after which a check of the case fails."
     )
+    isolate: bool = Field(
+        default=False,
+        description="Whether each check runs in a process of its own, whose death is a finding.",
+    )
 
 
 def _parameters() -> dict[str, Any]:

@@ -96,7 +96,7 @@ def test_a_killed_run_leaves_a_valid_report_of_what_it_finished(project) -> None
         four="checks: {planned: }",
     )
     result = project.pytester.runpytest_subprocess("--gradcheck", "--gradcheck-json", "r.json")
-    assert result.ret == 3
+    assert result.ret == -9
     report = json.loads((project.path / "r.json").read_text())
     jsonschema.validate(report, SCHEMA)
     assert report["complete"] is False

@@ -33,7 +33,7 @@ class Planned:
             with open(options.marker, "a") as file:
                 file.write(f"{subject.seed}\\n")
         if options.kill:
-            os._exit(3)
+            os.kill(os.getpid(), 9)
         end = time.monotonic() + options.sleep
         while time.monotonic() < end:
             time.sleep(0.01)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 MOST = 8
 _workers = min(MOST, os.cpu_count() or 1)
 
@@ -25,6 +26,19 @@ def use_at_most(count: int) -> None:
     """For the rest of this process: it has a share of the cores only."""
     global _workers
     _workers = min(MOST, count)
+
+
+def share_cores(count: int) -> None:
+    """For the rest of this process: `count` threads, those of BLAS included. A number of BLAS
+    threads that the user set in the environment is kept."""
+    use_at_most(count)
+    if any(name in os.environ for name in THREAD_VARIABLES):
+        return
+    try:
+        import threadpoolctl
+    except ImportError:
+        return
+    threadpoolctl.threadpool_limits(count)
 
 
 def workers() -> int:
