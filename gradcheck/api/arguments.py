@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from gradcheck.checks.gradient.options import GradientOptions
-from gradcheck.frameworks.protocol import Array, Framework, Output
+from gradcheck.frameworks.nested import parts, replaced
+from gradcheck.frameworks.protocol import Array, Framework, JoinsResults, Output
 from gradcheck.yamlcases.wording import sentence
 
 M = TypeVar("M", bound=BaseModel)
@@ -70,14 +73,18 @@ def callables(fn: Any, loss: Any, who: str = CHECK) -> None:
         )
 
 
-def one_by_one(inputs: Sequence[Any], fn: Any, who: str = CHECK) -> None:
+def one_by_one(
+    inputs: Sequence[Any], fn: Any, who: str = CHECK, kwargs: Mapping[str, Any] | None = None
+) -> None:
     """Raises TypeError for inputs in one tuple, as torch.autograd.gradcheck takes them."""
     if len(inputs) != 1 or not isinstance(inputs[0], (tuple, list)):
         return
     values: tuple[type, ...] = (int, float, list, tuple, np.generic)
     if isinstance(inputs[0], list):  # rows of one array
         values = (*values, np.ndarray)
-    if any(not isinstance(v, values) for v in inputs[0]):
+    if any(not isinstance(v, values) for v in inputs[0]) and not _takes_one(
+        fn, inputs[0], kwargs or {}
+    ):
         name = getattr(fn, "__name__", "f")
         name = name if name.isidentifier() else "f"
         given = ", ".join(f"x{i}" for i in range(len(inputs[0]))) if len(inputs[0]) > 1 else "x"
@@ -85,6 +92,21 @@ def one_by_one(inputs: Sequence[Any], fn: Any, who: str = CHECK) -> None:
             f"{who}: the inputs come in one {type(inputs[0]).__name__}, as "
             f"torch.autograd.gradcheck takes them; pass them one by one: {who}({name}, {given})"
         )
+
+
+def _takes_one(fn: Any, given: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether `fn` wants the tuple or list itself: it takes one argument, and not as many."""
+
+    def takes(count: int) -> bool:
+        try:
+            inspect.signature(fn).bind(*range(count), **kwargs)
+        except TypeError:
+            return False
+        except ValueError:  # built-in: no signature
+            return count == 1 or isinstance(given, tuple)
+        return True
+
+    return takes(1) and (isinstance(given, list) or not takes(len(given)))
 
 
 def array(adapter: Framework, value: Any, what: str | int, who: str = CHECK) -> Array:
@@ -109,8 +131,62 @@ def array(adapter: Framework, value: Any, what: str | int, who: str = CHECK) -> 
     return found
 
 
-def one_tensor(output: Output, name: str, who: str = CHECK) -> Output:
-    """`output`; raises TypeError for what cannot be differentiated at all."""
+def given(
+    adapter: Framework, inputs: Sequence[Any], kwargs: Mapping[str, Any], who: str = CHECK
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments, with an array for every array and tensor in them, however deep. A number or
+    rows of numbers among `inputs` are an array too. What else is in a container, and None, stays.
+
+    Raises TypeError for an input that is none of it.
+    """
+
+    def array_of(name: str, value: Any) -> Array:
+        return array(adapter, value, name, who)
+
+    def is_tensor(value: Any) -> bool:
+        return _is_tensor(adapter, value)
+
+    found: list[Any] = []
+    for i, value in enumerate(inputs):
+        if value is None and len(inputs) > 1:
+            found.append(None)
+        elif _holds(value) and any(parts(value, is_tensor)):
+            found.append(replaced(value, is_tensor, array_of, f"input {i}"))
+        else:
+            found.append(array(adapter, value, i, who))
+    return tuple(found), {n: replaced(v, is_tensor, array_of, n) for n, v in kwargs.items()}
+
+
+def input_name(path: str) -> str:
+    """The name of an argument: 'input0', 'input1.mask' by position, 'mask' by keyword."""
+    kind, _, rest = path.partition(".")
+    return f"input{rest}" if kind == "0" else rest
+
+
+def _holds(value: Any) -> bool:
+    """Whether a value is a container that may hold tensors."""
+    return isinstance(value, (Mapping, list, tuple)) or dataclasses.is_dataclass(value)
+
+
+def _is_tensor(adapter: Framework, value: Any) -> bool:
+    """Whether something among the arguments is an array, or a tensor that the adapter reads."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return True
+    if type(value).__module__ == "builtins" or _holds(value) or callable(value):
+        return False
+    try:
+        return np.asarray(adapter.get(value)).dtype.kind in "fiubc"
+    except (TypeError, ValueError, AttributeError):
+        return False
+
+
+def one_tensor(adapter: Framework, output: Output, name: str, who: str = CHECK) -> Output:
+    """`output`; of several tensors, all floating ones as one. Raises TypeError for what cannot be
+    differentiated at all."""
+    if isinstance(adapter, JoinsResults) and not isinstance(output, (str, bytes, np.ndarray)):
+        joined = adapter.join(output)
+        if joined is not None:
+            return joined
     if output is None or isinstance(output, NUMBERS):
         raise TypeError(
             f"{who}: {name} returns {_a(output)}; it must return one tensor. Pick one in "

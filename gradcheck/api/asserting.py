@@ -38,6 +38,7 @@ class Assertions:
         self,
         fn: Any,
         *inputs: Any,
+        kwargs: Mapping[str, Any] | None = None,
         loss: Callable[[Output], Output] | None = None,
         framework: str | Framework | None = None,
         seed: int | None = None,
@@ -51,6 +52,7 @@ class Assertions:
         result = gradient_of(
             fn,
             inputs,
+            kwargs=kwargs,
             loss=loss,
             framework=framework,
             seed=self._seed if seed is None else seed,

@@ -8,7 +8,7 @@ assert result, result           # true only when it passed; as text it says what
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gradcheck.api import arguments
@@ -17,12 +17,15 @@ from gradcheck.checks.gradient.declared import examine_declared
 from gradcheck.crash import crash
 from gradcheck.frameworks.protocol import Framework, Output
 from gradcheck.numerics.telling.blame import at_home
+from gradcheck.probe.from_function import FunctionSubject
+from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
 
 
 def check_gradients(
     fn: Any,
     *inputs: Any,
+    kwargs: Mapping[str, Any] | None = None,
     loss: Callable[[Output], Output] | None = None,
     framework: str | Framework | None = None,
     seed: int = 0,
@@ -31,9 +34,12 @@ def check_gradients(
     """Compare every analytic gradient of a function or model with the numeric one.
 
     fn: a function of tensors, or a model (anything with tensors on it that is called with tensors).
-    inputs: arrays or tensors. A function is checked with respect to its floating inputs; a model
-    with respect to its parameters. loss: turns the output of a model into the scalar that is
-    differentiated; without it an output of any shape is contracted with random weights.
+    inputs: arrays or tensors, None, and tuples, lists, dicts or dataclasses of them; an array in
+    one is called 'input0.mask' or 'input0.1'. kwargs: arguments that are passed by name. A function
+    is checked with respect to its floating arrays and tensors, a model with respect to its
+    parameters.
+    loss: turns the output of a model into the scalar that is differentiated; without it an output
+    of any shape, or all floating tensors of a nested one, are contracted with random weights.
     framework: a name ('tinytorch', 'pytorch') or an adapter; found from the tensors otherwise.
     options: those of the check `gradient` (`exhaustive=True`, `directions=3`, ...).
 
@@ -43,7 +49,14 @@ def check_gradients(
     Raises TypeError or ValueError for arguments that make no sense, and what `fn` itself raises.
     """
     return gradient_of(
-        fn, inputs, loss=loss, framework=framework, seed=seed, options=options, who=arguments.CHECK
+        fn,
+        inputs,
+        kwargs=kwargs,
+        loss=loss,
+        framework=framework,
+        seed=seed,
+        options=options,
+        who=arguments.CHECK,
     )
 
 
@@ -51,6 +64,7 @@ def gradient_of(
     fn: Any,
     inputs: Sequence[Any],
     *,
+    kwargs: Mapping[str, Any] | None = None,
     loss: Callable[[Output], Output] | None,
     framework: str | Framework | None,
     seed: int,
@@ -59,7 +73,9 @@ def gradient_of(
 ) -> Result:
     """What `check_gradients` says. who: the function that the user called, for sentences."""
     chosen = arguments.options(options, who)
-    subject = subject_of(fn, inputs, loss=loss, framework=framework, seed=seed, who=who)
+    subject = subject_of(
+        fn, inputs, kwargs=kwargs, loss=loss, framework=framework, seed=seed, who=who
+    )
     title = f"{subject.name}::gradient"
     try:
         settings = dataclasses.replace(chosen.settings(), scalar=loss is not None)
@@ -72,7 +88,14 @@ def gradient_of(
         return Result(findings=(_backward_failed(finding),), title=title)
     if subject.is_op:
         done.findings = [at_home(f, home_of(fn)) for f in done.findings]
-    return dataclasses.replace(done.result(), title=title)
+    result = done.result()
+    notes = (*result.notes, *_masks(subject))
+    return dataclasses.replace(result, title=title, notes=notes)
+
+
+def _masks(subject: Subject) -> Iterator[str]:
+    for name in subject.masks if isinstance(subject, FunctionSubject) else ():
+        yield f"{name} holds -inf: it was passed on as a mask, and not differentiated"
 
 
 def _backward_failed(crashed: Finding) -> Finding:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradcheck.api import arguments
+from gradcheck.frameworks.nested import parts, replaced
 from gradcheck.frameworks.protocol import Framework, Output
+from gradcheck.probe.batches import is_array
 from gradcheck.probe.from_function import FunctionSubject
 from gradcheck.probe.from_model import ModelSubject
 from gradcheck.probe.subject import Subject
 from gradcheck.source.where import defined_at
+
+CONTAINERS = (Mapping, list, tuple)
 
 
 def subject_of(
     fn: Any,
     inputs: Sequence[Any],
     *,
+    kwargs: Mapping[str, Any] | None = None,
     loss: Callable[[Output], Output] | None = None,
     framework: str | Framework | None = None,
     seed: int = 0,
@@ -28,31 +33,38 @@ def subject_of(
     Raises TypeError or ValueError for arguments that make no sense.
     """
     arguments.callables(fn, loss, who)
-    arguments.one_by_one(inputs, fn, who)
-    adapter = framework_of(framework, fn, inputs)
-    arrays = [arguments.array(adapter, v, i, who) for i, v in enumerate(inputs)]
+    arguments.one_by_one(inputs, fn, who, kwargs)
+    adapter = framework_of(framework, fn, [*inputs, *(kwargs or {}).values()])
+    given = arguments.given(adapter, inputs, kwargs or {}, who)
     name, dtype = name_of(fn), adapter.precision.data
 
     def checked(output: Output) -> Output:
-        output = arguments.one_tensor(output, name, who)
-        return output if loss is None else arguments.one_tensor(loss(output), "loss", who)
+        if loss is None:
+            return arguments.one_tensor(adapter, output, name, who)
+        return arguments.one_tensor(adapter, loss(output), "loss", who)
 
     subject: Subject
     if is_model(adapter, fn):
         subject = ModelSubject(
             fn,
             adapter,
-            batch=arrays,
-            step=lambda model, batch, _: checked(model(*batch)),
+            batch=given,
+            step=lambda model, batch, _: checked(model(*batch[0], **batch[1])),
             dtype=dtype,
             seed=seed,
             name=name,
         )
     else:
+
+        def call(*tensors: Any) -> Output:
+            new = iter(tensors)
+            args, named = replaced(given, is_array, lambda *_: next(new))
+            return checked(fn(*args, **named))
+
         subject = FunctionSubject(
-            lambda *tensors: checked(fn(*tensors)),
+            call,
             adapter,
-            arrays={f"input{i}": array for i, array in enumerate(arrays)},
+            arrays={arguments.input_name(path): a for path, a in parts(given, is_array)},
             dtype=dtype,
             seed=seed,
             name=name,
@@ -70,7 +82,8 @@ def framework_of(given: str | Framework | None, fn: Any, inputs: Sequence[Any]) 
 
     registry = plugins.load()
     if given is None:
-        modules = {type(v).__module__.partition(".")[0] for v in (*inputs, fn)}
+        held = [v for _, v in parts([*inputs], lambda v: not isinstance(v, CONTAINERS))]
+        modules = {type(v).__module__.partition(".")[0] for v in (*held, fn)}
         bases = {c.__module__.partition(".")[0] for c in type(fn).__mro__}
         given = "pytorch" if "torch" in modules | bases else "tinytorch"
     adapter: Framework = registry.framework(given)

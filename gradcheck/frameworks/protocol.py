@@ -252,6 +252,16 @@ class GuardsMemory(Protocol):
 
 
 @runtime_checkable
+class JoinsResults(Protocol):
+    """Capability: functions and models that return several tensors are checked as a whole."""
+
+    def join(self, output: Any) -> Output | None:
+        """The tensors in a tuple, list, dict or other object that have a gradient, or all where
+        none has one, as one flat tensor of the same graph; one tensor as it is; None for none.
+        Tensors of whole numbers are left out."""
+
+
+@runtime_checkable
 class SecondOrder(Protocol):
     """Capability: `gradient: {order: 2}` checks second derivatives."""
 

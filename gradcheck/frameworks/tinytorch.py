@@ -169,6 +169,13 @@ class TinyTorch:
     def backward(self, output: Output, cotangent: Array | None) -> None:
         output.backward(cotangent)
 
+    def join(self, output: Any) -> Output | None:
+        found = [t for _, t in walk_leaves(output, Tensor) if t.is_floating_point()]
+        found = [t for t in found if t.requires_grad] or found
+        if len(found) < 2:
+            return found[0] if found else None
+        return tinytorch.ops.concat([t.reshape(-1) for t in found])
+
     def grad(self, leaf: Leaf) -> Array | None:
         return None if leaf.grad is None else np.array(leaf.grad)
 

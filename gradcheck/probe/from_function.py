@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from gradcheck.frameworks.protocol import Array, Framework, Leaf, Output
 from gradcheck.probe.subject import Subject
 
 
 class FunctionSubject(Subject):
     """fn: called with one tensor for each array, in order. arrays: the inputs by name; floating
-    ones are differentiated, ints and bools are passed as they are."""
+    ones are differentiated, ints and bools are passed as they are, and so is, beside another one,
+    an additive mask: an array with -inf in it, which no step can move."""
 
     def __init__(
         self,
@@ -26,7 +29,10 @@ class FunctionSubject(Subject):
         super().__init__(framework, name=name, dtype=dtype, seed=seed)
         self._fn = fn
         self._arrays = dict(arrays)
-        self._use_operands(arrays)
+        masks = {n for n, a in arrays.items() if a.dtype.kind == "f" and np.isneginf(a).any()}
+        finite = {n for n, a in arrays.items() if a.dtype.kind == "f"} - masks
+        self.masks: tuple[str, ...] = tuple(n for n in arrays if n in masks and finite)
+        self._use_operands(arrays, lambda n: n not in self.masks)
 
     def _call(self, operands: Mapping[str, Leaf]) -> Output:
         return self._fn(*operands.values())

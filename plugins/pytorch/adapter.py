@@ -114,6 +114,15 @@ class PyTorch:
         else:
             output.backward(torch.from_numpy(np.array(cotangent)).to(output.dtype))
 
+    def join(self, output: Any) -> Tensor | None:
+        found = [t for _, t in walk_leaves(output, torch.Tensor)]
+        found = [t for t in found if t.is_floating_point() or t.is_complex()]
+        found = [t for t in found if t.requires_grad] or found
+        if len(found) < 2:
+            return found[0] if found else None
+        real = [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in found]
+        return torch.cat([t.reshape(-1) for t in real])
+
     def pull(
         self, output: Tensor, leaves: Sequence[Tensor], cotangent: Array
     ) -> list[Array | None]:

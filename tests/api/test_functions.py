@@ -73,7 +73,11 @@ ARGUMENTS = {
     "complex numbers": ((lambda x: x, X * 1j), {}, "not an array of real numbers"),
     "whole numbers only": ((lambda x: x.sum(), np.arange(3)), {}, "Pass 1.0 instead of 1"),
     "no input at all": ((lambda: Tensor(1.0),), {}, "no inputs and no parameters"),
-    "a tuple returned": ((lambda x: (x, x), X), {}, "returns a tuple; it must return one tensor"),
+    "no tensor returned": (
+        (lambda x: (1, "a"), X),
+        {},
+        "a tuple; it must return one tensor",
+    ),
     "nothing returned": ((lambda x: None, X), {}, "returns None"),
     "a misspelt option": ((lambda x: x, X), {"exhaustiv": True}, "did you mean 'exhaustive'"),
     "a misspelt framework": ((lambda x: x, X), {"framework": "pytroch"}, "did you mean 'pytorch'"),
