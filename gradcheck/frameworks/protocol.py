@@ -361,6 +361,20 @@ class HoldsStops(Protocol):
         they leave the graph: by `detach`, as an array, as a number, or in an op under `no_grad`."""
 
 
+InPlaceOf = Callable[[OpCall, Array], Array]
+"""in_place_of(call, result) -> what the call gives instead; `result` itself for no change."""
+
+
+@runtime_checkable
+class ReplacesResults(Protocol):
+    """Capability: `gradient: {surrogate: {...}}` verifies a model around an op whose backward is
+    meant to be another than the derivative of its forward."""
+
+    def replacing(self, in_place_of: InPlaceOf) -> AbstractContextManager[None]:
+        """While active, the result of every op that a user can write (where an input needs a
+        gradient) is what `in_place_of` returns; its backward stays."""
+
+
 # --- watching a training script -------------------------------------------------------------------
 
 

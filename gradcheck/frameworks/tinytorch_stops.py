@@ -73,6 +73,7 @@ def _number(original: Callable[..., Any], through: Through) -> Callable[[Tensor]
 
 def _call(original: Callable[..., Tensor], through: Through) -> Callable[..., Tensor]:
     def __call__(op: Op, *args: Any, **kwargs: Any) -> Tensor:  # noqa: N807
+        __tracebackhide__ = True  # the line that a graph shows for an op is the user's
         result = original(op, *args, **kwargs)
         if not state.recording and result._data.dtype.kind == "f":
             given = (*args, *kwargs.values())

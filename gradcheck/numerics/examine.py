@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import OpCall, SecondOrder
+from gradcheck.numerics.approximate import Approximate
 from gradcheck.numerics.calls import check_calls
 from gradcheck.numerics.core.differences import scale_of
 from gradcheck.numerics.core.verdict import KINK, RIGHT
 from gradcheck.numerics.end_to_end.complexstep import NotAnalytic
-from gradcheck.numerics.end_to_end.directions import Forward
+from gradcheck.numerics.end_to_end.directions import Forward, ReplayForward
 from gradcheck.numerics.end_to_end.endtoend import EndToEnd, check_directions, make_forward
 from gradcheck.numerics.end_to_end.entrywise import check_complex, check_entries
 from gradcheck.numerics.end_to_end.explain import Explained, explain
@@ -35,6 +37,7 @@ from gradcheck.numerics.telling.evidence import (
 from gradcheck.numerics.telling.figures import heatmap
 from gradcheck.probe.stops import Stops
 from gradcheck.probe.subject import Subject
+from gradcheck.probe.surrogates import Stand, Surrogate, Surrogates
 from gradcheck.result import Finding
 
 BESIDE = 2.0**-13
@@ -55,6 +58,15 @@ class Settings:
     method: Literal["auto", "complex"] = "auto"
     order: Literal[1, 2] = 1
     stop: tuple[str, ...] = ()
+    surrogate: Mapping[str, Surrogate] = field(default_factory=dict)
+    approximate: Mapping[str, float] = field(default_factory=dict)
+
+    def declare(self, subject: Subject) -> None:
+        """Tell a new subject what is meant."""
+        if self.stop:
+            subject.stops = Stops(self.stop)
+        if self.surrogate:
+            subject.surrogates = Surrogates(self.surrogate, subject.framework)
 
 
 USUAL = Settings()
@@ -64,7 +76,7 @@ def examine(subject: Subject, settings: Settings = USUAL) -> Examination:
     """Check the gradients of `subject` at its present values. The subject is used up."""
     look = Look(subject, settings)
     with np.errstate(all="ignore"):  # what is not finite becomes a finding
-        subject.stops = Stops(settings.stop) if settings.stop else None
+        settings.declare(subject)
         point = prepare(subject, look.rng(11), scalar=look.scalar)
         if isinstance(point, Finding):
             return Examination(findings=[point])
@@ -78,6 +90,7 @@ class Look:
     def __init__(self, subject: Subject, wanted: Settings) -> None:
         self.subject, self.wanted, self.seed = subject, wanted, subject.seed
         self.scalar = not subject.is_op if wanted.scalar is None else wanted.scalar
+        self.approximate = Approximate(wanted.approximate)
         self._handwritten: list[OpCall] | None = None
 
     def rng(self, purpose: int) -> np.random.Generator:
@@ -90,8 +103,9 @@ class Look:
         if point.precision.double:
             replay = Replay(point.tape) if point.tape else None
             calls = point.tape or self.handwritten()
-            local = check_calls(calls, seed=self.seed, budget=self.wanted.budget)
-        forward = make_forward(point, replay, self.rng(14), point.precision)
+            local = self.calls(calls)
+        point.findings = [f for f in point.findings if not self.approximate.allows_finding(f)]
+        forward = self.forward(point, replay, 14)
         found = self.along(point, forward, settle=not local.faults)
         notes = list(point.notes)
         if found.faults:
@@ -103,11 +117,17 @@ class Look:
             ends=seen(point, found),
             evaluations=forward.evaluations,
             notes=tuple(notes),
-            closing_notes=tuple(closing_notes),
+            closing_notes=(*closing_notes, *self.approximate.notes()),
         )
         if local.faults:
             return dataclasses.replace(evidence, explained=self.explained_call(point))
         return self.closer(evidence, found, forward, replay)
+
+    def calls(self, calls: list[OpCall]) -> LocalProof:
+        """The first proof."""
+        return check_calls(
+            calls, seed=self.seed, budget=self.wanted.budget, approximate=self.approximate
+        )
 
     def closer(
         self, evidence: Evidence, found: EndToEnd, forward: Forward, replay: Replay | None
@@ -135,10 +155,18 @@ class Look:
             evaluations=forward.evaluations,
         )
 
+    def forward(self, point: Point, replay: Replay | None, purpose: int) -> Forward:
+        """The whole forward as a function of its leaves. A whole op with a surrogate is run through
+        its framework already, and has its stand-in on the tape alone."""
+        stand = point.tape[-1] if point.tape else None
+        if replay is not None and isinstance(stand, Stand) and isinstance(stand.call, WholeOp):
+            return ReplayForward(replay, point.weights)
+        return make_forward(point, replay, self.rng(purpose), point.precision)
+
     # --- end to end -------------------------------------------------------------------------
 
     def along(self, point: Point, forward: Forward, *, settle: bool = True) -> EndToEnd:
-        return check_directions(
+        found = check_directions(
             point,
             forward,
             point.precision,
@@ -146,6 +174,8 @@ class Look:
             directions=self.wanted.directions,
             settle=settle,
         )
+        self.approximate.tolerate_leaves(found)
+        return found
 
     def beside(self, point: Point) -> Seen | None:
         """All leaves at a point beside the kinks; None when a leaf fails there too.
@@ -155,7 +185,7 @@ class Look:
         """
         rng = self.rng(16)
         subject = point.subject.fresh()
-        subject.stops = Stops(self.wanted.stop) if self.wanted.stop else None
+        self.wanted.declare(subject)
         for name in point.trainable:
             x = point.values[name]
             subject.set(name, x + BESIDE * scale_of(x) * rng.uniform(-1.0, 1.0, x.shape))
@@ -170,7 +200,7 @@ class Look:
         """Whether wrong leaves are right once what leaves the graph keeps its values."""
 
         def look() -> frozenset[str]:
-            forward = make_forward(point, replay, self.rng(19), point.precision)
+            forward = self.forward(point, replay, 19)
             again = self.along(point, forward)
             states = zip(again.names, again.outcome.state)
             return frozenset(n for n, state in states if state not in (RIGHT, KINK))
@@ -185,8 +215,7 @@ class Look:
             return None
 
         def look() -> frozenset[str]:
-            proof = check_calls(list(calls), seed=self.seed, budget=self.wanted.budget)
-            return frozenset(str(f.finding.op) for f in proof.faults)
+            return frozenset(str(f.finding.op) for f in self.calls(list(calls)).faults)
 
         return explain(point.subject, self.wanted.stop, frozenset(c.name for c in calls), look)
 
@@ -235,7 +264,9 @@ class Look:
     def handwritten(self) -> list[OpCall]:
         """The calls that can be checked where there is no tape."""
         if self._handwritten is None:
-            self._handwritten = self.subject.handwritten()
+            calls = self.subject.handwritten()
+            meant = self.subject.surrogates
+            self._handwritten = calls if meant is None else meant.standing(calls)
         return self._handwritten
 
     def closing_notes(self, point: Point) -> list[str]:

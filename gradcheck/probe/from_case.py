@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,10 @@ class CaseSubject(Subject):
 
     def _lacks(self, what: str) -> SubjectError:
         return SubjectError(f"case {self._case.name} has no {what}; add {HOW_TO_ADD[what]}")
+
+    def formula(self, name: str) -> Callable[..., Output]:
+        op: Callable[..., Output] = self._lookup("op", name).value
+        return op
 
     def fresh(self, **changes: Any) -> CaseSubject:
         kept = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,12 +22,14 @@ from gradcheck.frameworks.protocol import (
     Leaf,
     OpCall,
     Output,
+    ReplacesResults,
 )
 from gradcheck.phrases import one_line
 from gradcheck.probe.batches import Batch, Loader, is_array
 from gradcheck.probe.modelcall import ModelCall, noting_calls
 from gradcheck.probe.steps import default_step
 from gradcheck.probe.stops import Stops
+from gradcheck.probe.surrogates import Surrogates
 
 if TYPE_CHECKING:
     from gradcheck.yamlcases.case import InputSpec
@@ -85,7 +87,8 @@ class Subject:
 
     name: what messages call it. parameters: what should train, by dotted name. inputs: the other
     floating leaves (of an op). dtype: of all floating leaves. seed: of initial values, data order
-    and dropout. training: whether the model is in train mode. stops: what forwards hold.
+    and dropout. training: whether the model is in train mode. stops, surrogates:
+    what forwards hold.
 
     An op has `operands`, its arguments `args`, and perhaps `declared`. A model has `model` and
     `batch`, and may have a loss, data and an optimizer; what needs one that is missing raises
@@ -122,6 +125,7 @@ class Subject:
         self.stops: Stops | None = None
         self._call_of_step: tuple[Any, ModelCall] | None = None
         self._tensor_types: tuple[type, ...] = ()
+        self.surrogates: Surrogates | None = None
         self._step: Step = default_step
         self._train: Callable[..., Output] = self._default_train
         self._optimizer: Any = None
@@ -285,12 +289,29 @@ class Subject:
         with self._holding():
             return self.framework.forward(lambda: self._forward(batch), seed=self.seed)
 
-    def _holding(self) -> AbstractContextManager[None]:
-        """Around a forward: what is declared as a stop keeps its values."""
-        if self.stops is None or not isinstance(self.framework, HoldsStops):
-            return nullcontext()
-        self.stops.begin()
-        return self.framework.holding(self.stops)
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        """Around a forward: stops keep their values, and surrogates stand for their ops."""
+        with ExitStack() as stack:
+            if self.stops is not None and isinstance(self.framework, HoldsStops):
+                self.stops.begin()
+                stack.enter_context(self.framework.holding(self.stops))
+            if self.surrogates is not None and isinstance(self.framework, ReplacesResults):
+                self.surrogates.begin()
+                stack.enter_context(self.framework.replacing(self.surrogates))
+            yield
+
+    def anchor(self) -> None:
+        """The leaves are at another point: what is held is what the next forward gives."""
+        for held in (self.stops, self.surrogates):
+            if held is not None:
+                held.anchor()
+
+    def formula(self, name: str) -> Callable[..., Output]:
+        """A registered op by name. Raises SubjectError where there is no registry."""
+        raise SubjectError(
+            f"{self.name} has no registry in which to find {name!r}; pass the function itself"
+        )
 
     def _forward(self, batch: Any) -> Output:
         if self.is_op:

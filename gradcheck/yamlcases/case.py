@@ -7,7 +7,7 @@ needs more than one key (exactly one of `op` and `model`) or the registry is in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -136,6 +136,14 @@ class DeclaresInputs(Protocol):
 
     def declared(self) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, InputSpec]]]:
         """(path in the options, inputs by name) of each set."""
+
+
+@runtime_checkable
+class NamesOps(Protocol):
+    """Capability of a check's options: they name registered ops besides that of the case."""
+
+    def ops_named(self) -> Iterator[tuple[tuple[str | int, ...], str, Sequence[str]]]:
+        """(path in the options, name, what else may stand there) of each."""
 
 
 class Named(Closed):

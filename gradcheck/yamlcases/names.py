@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from gradcheck.names.registry import Entry, Registry, UnknownName
 from gradcheck.phrases import one_line
 from gradcheck.yamlcases import inputs
-from gradcheck.yamlcases.case import Case, DeclaresInputs, InputSpec
+from gradcheck.yamlcases.case import Case, DeclaresInputs, InputSpec, NamesOps
 from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.values import clip
 from gradcheck.yamlcases.wording import did_you_mean, dotted, problems_of
@@ -189,6 +189,16 @@ class Names:
                 if isinstance(read, DeclaresInputs):
                     for at, declared in read.declared():
                         yield from self._declared(case, (*above, *at), declared)
+                if isinstance(read, NamesOps):
+                    yield from self._ops_named(case, above, read)
+
+    def _ops_named(self, case: Case, above: Location, read: NamesOps) -> Iterator[Problem]:
+        for at, name, others in read.ops_named():
+            found = self.find("op", name, case.framework)
+            if isinstance(found, str):
+                start = found.partition(";")[0]
+                said = did_you_mean(name, others, f"{start}; did you mean {{}}?", found)
+                yield Problem((*above, *at), said)
 
     def _declared(
         self, case: Case, at: Location, declared: Mapping[str, InputSpec]

@@ -131,6 +131,8 @@ def dotted(loc: Sequence[str | int]) -> str:
     """`inputs.x.shape[1]`."""
     text = ""
     for step in loc:
+        if step == "":  # an entry that stands for the whole mapping
+            continue
         text += f"[{step}]" if isinstance(step, int) else f".{step[:60]}" if text else step[:60]
     return text
 

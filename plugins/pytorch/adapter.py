@@ -27,6 +27,7 @@ from .handwritten import handwritten
 from .memory import Memory
 from .pulling import pull
 from .stops import Holding, Through
+from .surrogates import InPlaceOf, replacing
 from .watch import bridge_cuts, record_handwritten, watch_training
 
 Tensor = torch.Tensor
@@ -208,6 +209,9 @@ class PyTorch:
     def holding(self, through: Through) -> Iterator[None]:
         with Holding(through):
             yield
+
+    def replacing(self, in_place_of: InPlaceOf) -> AbstractContextManager[None]:
+        return replacing(in_place_of)
 
     @contextmanager
     def watch_calls(self) -> Iterator[list[SeenCall]]:

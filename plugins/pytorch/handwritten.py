@@ -7,6 +7,7 @@ and its line, and is checked like an op: every entry of every input, and the law
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -60,7 +61,7 @@ class FunctionCall:
 
     def run(self, inputs: Sequence[Any]) -> Array:
         with torch.no_grad():
-            return _flat(self._apply([_tensor(v) for v in inputs]))
+            return flat(self._apply([_tensor(v) for v in inputs]))
 
     def vjp(self, inputs: Sequence[Any]) -> tuple[Array, Callable[[Array], list[Array | None]]]:
         outputs, leaves = self._graph(inputs)
@@ -81,7 +82,7 @@ class FunctionCall:
             finally:
                 fresh = False
 
-        return _flat(outputs), pullback
+        return flat(outputs), pullback
 
     def _graph(self, inputs: Sequence[Any]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """The outputs on leaves of these values, and the leaves."""
@@ -97,7 +98,7 @@ class FunctionCall:
         reached = [t for t in outputs if t.requires_grad]
         if not reached or not wanted:
             return [None] * len(leaves)
-        parts = _parts(cotangent, outputs)
+        parts = parts_of(cotangent, outputs)
         given = [part for part, t in zip(parts, outputs) if t.requires_grad]
         found = iter(pull(reached, wanted, given))
         gradients = [next(found) if need else None for need in self.needs]
@@ -148,22 +149,32 @@ def functions_behind(output: Any) -> list[type[Function]]:
 
 @contextmanager
 def recorded(function: type[Function], calls: list[FunctionCall]) -> Iterator[None]:
-    """Note every call while it lasts. `forward` is what is wrapped, and not `apply`: a program
-    often keeps `apply` under a name of its own."""
-    changed: Any = function
-    own = function.__dict__.get("forward")
-    forward = function.forward
-    first = 0 if function.setup_context is not Function.setup_context else 1  # after ctx
-    parameters = list(inspect.signature(forward).parameters.values())[first:]
-    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    """Note every call while it lasts."""
+    first, names = names_of(function)
 
-    def noted(*arguments: Any, **keywords: Any) -> Any:
+    def noted(forward: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         at = user_line()
         line = None if at is None else str(at)
         calls.append(FunctionCall(function, arguments[first:], names, line))
         return forward(*arguments, **keywords)
 
-    changed.forward = staticmethod(noted)
+    with wrapped(function, noted):
+        yield
+
+
+@contextmanager
+def wrapped(function: type[Function], around: Callable[..., Any]) -> Iterator[None]:
+    """Call `around(forward, *arguments)` instead of a Function's forward. `forward` is what is
+    wrapped, and not `apply`: a program often keeps `apply` under a name of its own."""
+    changed: Any = function
+    own = function.__dict__.get("forward")
+    forward = function.forward
+
+    @functools.wraps(forward)
+    def instead(*arguments: Any, **keywords: Any) -> Any:
+        return around(forward, *arguments, **keywords)
+
+    changed.forward = staticmethod(instead)
     try:
         yield
     finally:
@@ -173,17 +184,25 @@ def recorded(function: type[Function], calls: list[FunctionCall]) -> Iterator[No
             changed.forward = own
 
 
+def names_of(function: type[Function]) -> tuple[int, list[str]]:
+    """How many arguments of a Function's forward come before its own (the context), and the names
+    of its own."""
+    first = 0 if function.setup_context is not Function.setup_context else 1
+    parameters = list(inspect.signature(function.forward).parameters.values())[first:]
+    return first, [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+
+
 def _tensor(value: Array) -> torch.Tensor:
     return torch.from_numpy(np.array(value, order="C"))
 
 
-def _flat(outputs: Sequence[torch.Tensor]) -> Array:
+def flat(outputs: Sequence[torch.Tensor]) -> Array:
     if len(outputs) == 1:
         return as_array(outputs[0])
     return np.concatenate([as_array(t).reshape(-1) for t in outputs])
 
 
-def _parts(cotangent: Array, outputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def parts_of(cotangent: Array, outputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """The cotangent of each output. Not a copy where there is one: a backward that writes into it
     is to be seen."""
     if len(outputs) == 1:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from gradcheck.names.load import load
+from gradcheck.yamlcases.export.jsonschema import export
 from gradcheck.yamlcases.inputs import input_specs
 from gradcheck.yamlcases.load import load_text
 
@@ -18,15 +21,19 @@ def said(
     options: str, op: str = "tanh", inputs: str = "{x: [2, 5]}", args: str = "{}"
 ) -> list[str]:
     """The errors of a case whose `gradient` has these options, in line 4 from column 5 on."""
-    text = (
+    text = _case(options, op, inputs, args)
+    found = load_text(text, NAMES, file="a.yaml")
+    assert bool(found.cases) == (not found.errors)
+    return [str(e).removeprefix("a.yaml:") for e in found.errors]
+
+
+def _case(options: str, op: str = "tanh", inputs: str = "{x: [2, 5]}", args: str = "{}") -> str:
+    return (
         "schema: 1\n"
         f"cases: {{c: {{op: {op}, inputs: {inputs}, args: {args},\n"
         "  checks: {gradient:\n"
         f"   {{{options}}}}}}}}}\n"
     )
-    found = load_text(text, NAMES, file="a.yaml")
-    assert bool(found.cases) == (not found.errors)
-    return [str(e).removeprefix("a.yaml:") for e in found.errors]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +62,32 @@ def said(
         (
             "extra: {x: [2]}",
             "4:12: checks.gradient.extra must be a list, not {'x': [2]}",
+        ),
+        (
+            "stop: [a.py]",
+            "4:12: checks.gradient.stop[0]: a.py is a whole file; name the line, such as a.py:12",
+        ),
+        ("stop: ['']", "4:12: checks.gradient.stop[0] must not be empty"),
+        (
+            "surrogate: {tanh: identitty}",
+            "4:23: no op of framework tinytorch is called 'identitty'; did you mean 'identity'?",
+        ),
+        (
+            "surrogate: {tanh: {formula: rel}}",
+            "4:33: no op of framework tinytorch is called 'rel'; did you mean 'relu'?",
+        ),
+        (
+            "surrogate: {tanh: {formla: relu}}",
+            "4:24: unknown key 'formla' in checks.gradient.surrogate.tanh; did you mean 'formula'?",
+        ),
+        (
+            "surrogate: {tanh: {scale: x}}",
+            "4:31: checks.gradient.surrogate.tanh.scale must be a number, not 'x'",
+        ),
+        ("approximate: 2", "4:18: checks.gradient.approximate must be less than 1, not 2"),
+        (
+            "approximate: {tanh: 0}",
+            "4:25: checks.gradient.approximate.tanh must be greater than 0, not 0",
         ),
         ("variants: 3", "4:15: checks.gradient.variants must be a list, not 3"),
     ],
@@ -120,3 +153,21 @@ def test_a_model_has_no_extra_inputs() -> None:
 def test_inputs_of_a_plugin_in_our_words(inputs: Any, error: str) -> None:
     with pytest.raises(ValueError, match="^" + re.escape(error)):
         input_specs(inputs)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "stop: h",
+        "stop: [a.py:3, h]",
+        "surrogate: true",
+        "surrogate: identity",
+        "surrogate: {tanh: relu, a.py:3: {formula: clip, args: {low: -1}, scale: -1}}",
+        "approximate: 0.0001",
+        "approximate: {tanh: 0.0001}",
+    ],
+)
+def test_what_is_meant_can_be_written(options: str) -> None:
+    assert said(options) == []
+    schema = export(NAMES)
+    jsonschema.validate(yaml.safe_load(_case(options)), schema)

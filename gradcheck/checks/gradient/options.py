@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from gradcheck.checks.base import Options
+from gradcheck.checks.gradient.meant import ApproximateOption, StopOption, SurrogateOption
 from gradcheck.numerics.examine import Settings
 from gradcheck.numerics.inputs.variants import NAMES, VariantName
+from gradcheck.probe.surrogates import IDENTITY
 from gradcheck.yamlcases.case import Inputs, InputSpec
 from gradcheck.yamlcases.written import Shorthand
 
@@ -18,13 +20,6 @@ def as_variants(value: Any) -> Any:
     """`true` stands for all kinds of derived inputs, `false` for none."""
     if isinstance(value, bool):
         return list(NAMES) if value else []
-    return value
-
-
-def a_stop(value: str) -> str:
-    """A whole file is no stop: what leaves the graph in it by mistake would pass too."""
-    if value.endswith(".py"):
-        raise ValueError(f"{value} is a whole file; name the line, such as {value}:12")
     return value
 
 
@@ -67,15 +62,33 @@ class GradientOptions(Options):
         [], description="more inputs to check an op at, each written like `inputs`"
     )
 
-    stop: list[Annotated[str, Field(min_length=1), AfterValidator(a_stop)]] = Field(
+    stop: StopOption = Field(
         [],
         description="stop-gradients that are meant: 'file.py:12', or the name of the function or "
         "tensor; what leaves the graph there is held at its values, and the rest is verified",
     )
 
+    surrogate: SurrogateOption = Field(
+        {},
+        description="ops whose backward is meant to be another: the name of the op, its "
+        "`autograd.Function` or 'file.py:12', with the formula that is meant, `{scale: -1}`, or "
+        "true to take it as it is",
+    )
+
+    approximate: ApproximateOption = Field(
+        {},
+        description="errors up to this share of a gradient are no findings, such as 1e-4: for all, "
+        "or by the name of an op; a note says how large the largest was",
+    )
+
     def declared(self) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, InputSpec]]]:
         for i, specs in enumerate(self.extra):
             yield ("extra", i), specs
+
+    def ops_named(self) -> Iterator[tuple[tuple[str | int, ...], str, Sequence[str]]]:
+        for name, spec in self.surrogate.items():
+            if isinstance(spec.formula, str) and spec.formula != IDENTITY:
+                yield ("surrogate", *((name, "formula") if name else ())), spec.formula, [IDENTITY]
 
     def settings(self) -> Settings:
         """What is asked of the examination of one point."""
@@ -86,4 +99,5 @@ class GradientOptions(Options):
             method=self.method,
             order=self.order,
             stop=tuple(self.stop),
+            approximate=self.approximate,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.checks.gradient.declared import surrogates
 from gradcheck.checks.gradient.options import GradientOptions
 from gradcheck.crash import crash
 from gradcheck.numerics.examine import examine
@@ -33,7 +34,8 @@ class Variants:
 
     def __init__(self, subject: Subject, declared: Declared, options: GradientOptions) -> None:
         self.subject, self.declared, self.options = subject, declared, options
-        self.settings = dataclasses.replace(options.settings(), budget=BUDGET)
+        meant = surrogates(subject, options)
+        self.settings = dataclasses.replace(options.settings(), budget=BUDGET, surrogate=meant)
         self.findings: list[Finding] = []
         self.notes: list[str] = []
         self.kinds: dict[str, int] = {}

@@ -81,8 +81,7 @@ def _prepare(subject: Subject, rng: np.random.Generator, scalar: bool) -> Point:
     if subject.parameters and not (value.dtype.kind == "f" and np.isfinite(value).all()):
         subject.restore(original)
         before = original
-        if subject.stops is not None:
-            subject.stops.anchor()
+        subject.anchor()
         output = subject.forward()
         value = np.asarray(subject.value(output))
         notes.append("checked at the initial parameters: around them the result is not finite")
@@ -91,6 +90,8 @@ def _prepare(subject: Subject, rng: np.random.Generator, scalar: bool) -> Point:
     tape = subject.tape(output)
     if tape is None and not scalar:
         tape = whole_op(subject)
+    if tape is not None and subject.surrogates is not None:
+        tape = subject.surrogates.standing(tape)
     weights = np.ones(value.shape) if scalar else signed(rng, value.shape)
     subject.zero_grad()
     subject.backward(output, None if scalar else weights.astype(value.dtype))

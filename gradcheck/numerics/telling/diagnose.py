@@ -111,7 +111,11 @@ def no_gradient(both: Gradients) -> Diagnosis | None:
 def should_be_zero(both: Gradients) -> Diagnosis | None:
     if np.max(np.abs(both.n)) > NEARLY_NOTHING * both.size:
         return None
-    return Diagnosis("the true gradient is zero, the analytic one is not")
+    return Diagnosis(
+        "the true gradient is zero, the analytic one is not",
+        "if this backward is meant (straight-through, a spike), declare the formula that it "
+        "belongs to under `surrogate:` of this check",
+    )
 
 
 def constant_factor(both: Gradients) -> Diagnosis | None:
@@ -120,7 +124,8 @@ def constant_factor(both: Gradients) -> Diagnosis | None:
         return None
     if abs(ratio + 1.0) < SAME:
         return Diagnosis(
-            "analytic = -1 x numeric everywhere: the sign is flipped", "check the sign"
+            "analytic = -1 x numeric everywhere: the sign is flipped",
+            "check the sign; a reversal that is meant is declared under `surrogate:` of this check",
         )
     return Diagnosis(
         f"analytic = {_digits(ratio)} x numeric everywhere: a constant factor{_factor(ratio)}",
