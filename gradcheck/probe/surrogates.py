@@ -234,12 +234,13 @@ class Surrogates:
         finally:
             self._busy = False
 
-    def standing(self, calls: Sequence[OpCall]) -> list[OpCall]:
-        """Recorded calls, with stand-ins for those that have a surrogate."""
+    def standing(self, calls: Sequence[OpCall], *, whole: bool = False) -> list[OpCall]:
+        """Recorded calls, with stand-ins for those that have a surrogate. whole: they run through
+        the framework, where ops inside them have been replaced already."""
         found: list[OpCall] = []
         for call in calls:
             key = self.key_of(call)
-            if key is None:
+            if key is None or (whole and key in self.met):
                 found.append(call)
                 continue
             self.met[key] += 1

@@ -88,10 +88,11 @@ def _prepare(subject: Subject, rng: np.random.Generator, scalar: bool) -> Point:
     _pass(first_of(RESULT, Result(value, where, scalar)))
     _pass(changed(subject, before, "forward", where))
     tape = subject.tape(output)
-    if tape is None and not scalar:
+    whole = tape is None and not scalar
+    if whole:
         tape = whole_op(subject)
     if tape is not None and subject.surrogates is not None:
-        tape = subject.surrogates.standing(tape)
+        tape = subject.surrogates.standing(tape, whole=whole)
     weights = np.ones(value.shape) if scalar else signed(rng, value.shape)
     subject.zero_grad()
     subject.backward(output, None if scalar else weights.astype(value.dtype))
