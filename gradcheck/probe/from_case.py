@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ HOW_TO_ADD = {
 
 
 class CaseSubject(Subject):
-    """arrays: of an op, instead of those that its inputs' specs give."""
+    """arrays, args: of an op, instead of those that the case gives."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class CaseSubject(Subject):
         seed: int | None = None,
         batch_size: int | None = None,
         arrays: Mapping[str, Array] | None = None,
+        args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             registry.framework(case.framework),
@@ -45,6 +47,7 @@ class CaseSubject(Subject):
         self._case = case
         self._registry = registry
         self._arrays = arrays
+        self._args = args
         if case.op is not None:
             self._build_op()
         else:
@@ -54,8 +57,8 @@ class CaseSubject(Subject):
         case = self._case
         entry = self._lookup("op", case.op)
         self._op = entry.value
-        self.args = case.args
-        self.declared = Declared(case.name, entry.where, case.inputs)
+        self.args = case.args if self._args is None else self._args
+        self.declared = Declared(case.name, entry.where, case.inputs, _defaults(self._op))
         arrays = self._arrays
         if arrays is None:
             arrays = draw_inputs(case.inputs, np.random.default_rng(self.seed))
@@ -123,6 +126,7 @@ class CaseSubject(Subject):
             "seed": self.seed,
             "batch_size": self.batch_size,
             "arrays": self._arrays,
+            "args": self._args,
         }
         return CaseSubject(self._case, self._registry, **{**kept, **changes})
 
@@ -142,3 +146,12 @@ class CaseSubject(Subject):
         return CaseSubject(
             other, self._registry, dtype=self.dtype, seed=self.seed, arrays=self._arrays
         )
+
+
+def _defaults(op: Callable[..., Any]) -> dict[str, Any]:
+    """The defaults of an op's parameters; none where it has no signature."""
+    try:
+        parameters = inspect.signature(op).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: p.default for p in parameters if p.default is not p.empty}

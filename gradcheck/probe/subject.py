@@ -74,12 +74,14 @@ class Declared:
     """What was written down about an op and its inputs, so that other inputs can be derived.
 
     title: names this declaration among others of the same op. home: 'file:line' of the op's
-    registration. inputs: the specs of its inputs by name.
+    registration. inputs: the specs of its inputs by name. defaults: of its parameters that have
+    one.
     """
 
     title: str
     home: str | None
     inputs: Mapping[str, InputSpec]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Subject:

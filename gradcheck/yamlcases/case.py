@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from gradcheck.yamlcases.dims import MayBeNamed, resolved
 from gradcheck.yamlcases.skipping import holds
 from gradcheck.yamlcases.written import Numbers, OneOrMany, Shorthand, Written, given
 
@@ -31,9 +32,11 @@ class Closed(BaseModel):
 
 def _shape_or_values(schema: dict[str, Any]) -> None:
     """An input has a shape or values; beside values nothing chooses numbers."""
-    beside = ("shape", "low", "high", "scale")
+    beside: list[dict[str, Any]] = [{"required": [k]} for k in ("shape", "low", "scale")]
+    # As a name, `high` says what the values index.
+    beside.append({"required": ["high"], "properties": {"high": {"type": "number"}}})
     schema["if"] = given("values")
-    schema["then"] = {"not": {"anyOf": [{"required": [k]} for k in beside]}}
+    schema["then"] = {"not": {"anyOf": beside}}
     schema["else"] = given("shape")
 
 
@@ -52,6 +55,16 @@ def as_named(value: Any) -> Any:
 def as_input(value: Any) -> Any:
     """`[2, 5]` stands for `{shape: [2, 5]}`."""
     return {"shape": value} if isinstance(value, (list, tuple)) else value
+
+
+def as_axes(value: Any) -> bool | tuple[int, ...]:
+    """`unique: 1` stands for `[1]`; true is every axis, false none."""
+    if isinstance(value, bool):
+        return value
+    axes = value if isinstance(value, (list, tuple)) else [value]
+    if not axes or any(type(axis) is not int for axis in axes):
+        raise ValueError("unique is true, an axis, or a list of axes")
+    return tuple(axes)
 
 
 def few_axes(value: Any) -> Any:
@@ -82,7 +95,7 @@ def as_skip(value: Any) -> Any:
 # YAML has lists only: a list is taken for a tuple, its items stay strict.
 Many = Field(strict=False)
 Some = Field(min_length=1)
-Dimension = Annotated[int, Field(ge=0, le=2**24)]
+Dimension = Annotated[int, Field(ge=0, le=2**24), MayBeNamed(sized=True)]
 Shape = Annotated[tuple[Dimension, ...], Many, Field(max_length=MAX_AXES)]
 Word = Annotated[str, Field(pattern=WORD)]
 Sentence = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -99,7 +112,9 @@ class InputSpec(Closed):
     model_config = ConfigDict(json_schema_extra=_shape_or_values)
 
     shape: Annotated[Shape | None, BeforeValidator(few_axes)] = Field(
-        default=None, description="Sizes of the axes, `[]` for a single number."
+        default=None,
+        description="Sizes of the axes, `[]` for a single number. `N=5` gives a size a name; axes "
+        "of one name (`N`) change together in derived inputs.",
     )
     values: Annotated[Any, Written(Numbers | None)] = Field(
         default=None,
@@ -111,9 +126,10 @@ class InputSpec(Closed):
     low: float | None = Field(
         default=None, description="Lowest value: floats are then uniform in [low, high)."
     )
-    high: float | None = Field(
+    high: Annotated[float | None, MayBeNamed(sized=False)] = Field(
         default=None,
-        description="Upper end, itself not drawn; if not given, low + 1, for ints low + 2.",
+        description="Upper end, itself not drawn; if not given, low + 1, for ints low + 2. For "
+        "ints also the name of a size, which they index.",
     )
     scale: float = Field(
         default=1.0,
@@ -123,10 +139,15 @@ class InputSpec(Closed):
     trainable: bool = Field(
         default=True, description="Whether the gradient of this input is checked."
     )
+    unique: Annotated[Any, AfterValidator(as_axes), Written(bool | int | list[int])] = Field(
+        default=False,
+        description="Integers without repeats, also in derived inputs: true for all entries, or "
+        "the axis (a list of axes) along which they differ.",
+    )
 
 
 Input = Annotated[InputSpec, Shorthand(as_input, Shape)]
-Inputs = dict[str, Input]
+Inputs = Annotated[dict[str, Input], AfterValidator(resolved)]
 """Inputs of an op by name."""
 
 

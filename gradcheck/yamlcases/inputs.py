@@ -10,7 +10,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.yamlcases import dims
 from gradcheck.yamlcases.case import Inputs, InputSpec
+from gradcheck.yamlcases.dims import Dim
 from gradcheck.yamlcases.problem import Problem
 from gradcheck.yamlcases.wording import problems_of
 
@@ -33,6 +35,8 @@ def input_specs(inputs: Any) -> dict[str, InputSpec]:
         found = problem(spec)
         if found is not None:
             raise ValueError(f"input {name!r}: {found.sentence}")
+    for name, of_dims in dims.problems(specs):
+        raise ValueError(f"input {name!r}: {of_dims.sentence}")
     return specs
 
 
@@ -53,11 +57,39 @@ def draw(spec: InputSpec, rng: np.random.Generator) -> Array:
         return np.asarray(rng.random(shape) < 0.5)
     if spec.dtype == "int":
         low, high = int_range(spec)
+        if spec.unique is not False:
+            return unique(low, high, shape, axes_of(spec.unique, len(shape)), rng)
         return np.asarray(rng.integers(low, high, shape))
     if spec.low is not None or spec.high is not None:
         low_f, high_f = float_range(spec)
         return np.asarray(rng.uniform(low_f, high_f, shape))
     return np.asarray(spec.scale * rng.standard_normal(shape))
+
+
+def axes_of(unique: bool | tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """The axes that `unique` means, counted from 0."""
+    if isinstance(unique, bool):
+        return tuple(range(ndim)) if unique else ()
+    return tuple(sorted({axis % ndim for axis in unique}))
+
+
+def unique(
+    low: int, high: int, shape: tuple[int, ...], axes: tuple[int, ...], rng: np.random.Generator
+) -> Array:
+    """Integers from low to high - 1, none twice along these axes together. There must be enough."""
+    count = math.prod(shape[axis] for axis in axes)
+    others = [n for axis, n in enumerate(shape) if axis not in axes]
+    rows = [rng.permutation(high - low)[:count] + low for _ in range(math.prod(others))]
+    drawn = np.array(rows, dtype=np.int64).reshape(*others, *(shape[axis] for axis in axes))
+    return np.moveaxis(drawn, range(len(others), drawn.ndim), axes)
+
+
+def repeats(values: Array, axes: tuple[int, ...]) -> bool:
+    """Whether a number occurs twice along these axes together."""
+    count = math.prod(values.shape[axis] for axis in axes)
+    last = np.moveaxis(values, axes, range(values.ndim - len(axes), values.ndim))
+    rows = np.sort(last.reshape(-1, count), -1) if count else last.reshape(-1, 0)
+    return bool((rows[:, 1:] == rows[:, :-1]).any())
 
 
 def float_range(spec: InputSpec) -> tuple[float, float]:
@@ -71,15 +103,29 @@ def float_range(spec: InputSpec) -> tuple[float, float]:
 def int_range(spec: InputSpec) -> tuple[int, int]:
     """The lowest integer and the one after the highest."""
     low = 0 if spec.low is None else int(spec.low)
-    return low, max(2, low + 2) if spec.high is None else int(spec.high)
+    if spec.high is not None:
+        return low, int(spec.high)
+    if spec.unique is not False and spec.shape:
+        return low, low + max(1, _count(spec.unique, spec.shape))
+    return low, max(2, low + 2)
+
+
+def _count(unique: bool | tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """How many different numbers `unique` asks for."""
+    return math.prod(shape[axis] for axis in axes_of(unique, len(shape)))
 
 
 def problem(spec: InputSpec) -> Problem | None:
     """What is wrong between the keys of an input, which pydantic reads one by one."""
+    if spec.unique is not False and (found := _problem_of_unique(spec)) is not None:
+        return found
+    if isinstance(spec.high, Dim) and spec.dtype != "int":
+        said = "high is the name of a size, which only integers index; add `dtype: int`"
+        return Problem(("high",), said)
     if spec.values is None:
         return _problem_of_shape(spec)
     for key in ("shape", "low", "high", "scale"):
-        if key in spec.model_fields_set:
+        if key in spec.model_fields_set and not isinstance(getattr(spec, key), Dim):
             return Problem((key,), f"{key} has no meaning beside `values`; leave it out")
     shape = nested_shape(spec.values)
     if shape is None:
@@ -88,6 +134,29 @@ def problem(spec: InputSpec) -> Problem | None:
     if math.prod(shape) > MAX_ELEMENTS or len(shape) > 8:
         return Problem(("values",), "there are too many values; declare a `shape`")
     return _problem_of_kind(spec)
+
+
+def _problem_of_unique(spec: InputSpec) -> Problem | None:
+    if spec.dtype != "int":
+        return Problem(("unique",), "only integers can be unique; add `dtype: int`")
+    shape = spec.shape if spec.values is None else nested_shape(spec.values)
+    if shape is None:
+        return None  # said elsewhere
+    unique = spec.unique
+    for axis in () if isinstance(unique, bool) else unique:
+        if not -len(shape) <= axis < len(shape):
+            return Problem(("unique",), f"there is no axis {axis} in a shape of {len(shape)} axes")
+    count = _count(unique, shape)
+    if spec.values is not None:
+        if repeats(np.array(spec.values), axes_of(unique, len(shape))):
+            said = "the values have repeats, and `unique` says that they have none"
+            return Problem(("unique",), said)
+    elif spec.high is not None and not (isinstance(spec.high, Dim) and not spec.high.known):
+        low, high = int_range(spec)
+        if high - low < count:
+            said = f"{count} different integers do not fit between low {low} and high {high}"
+            return Problem(("unique",), f"{said}; raise high")
+    return None
 
 
 def _problem_of_shape(spec: InputSpec) -> Problem | None:
@@ -106,6 +175,8 @@ def _problem_of_shape(spec: InputSpec) -> Problem | None:
             value = getattr(spec, key)
             if value is not None and not (float(value).is_integer() and abs(value) < 2**53):
                 return Problem((key,), f"{key} must be a whole number for dtype int")
+    if isinstance(spec.high, Dim) and not spec.high.known:
+        return None  # said elsewhere
     low, high = int_range(spec) if spec.dtype == "int" else float_range(spec)
     if (spec.low is not None or spec.high is not None) and not low < high:
         key = "high" if spec.high is not None else "low"

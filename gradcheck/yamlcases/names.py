@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gradcheck.names.registry import Entry, Registry, UnknownName
 from gradcheck.phrases import one_line
-from gradcheck.yamlcases import inputs
+from gradcheck.yamlcases import dims, inputs
 from gradcheck.yamlcases.case import Case, DeclaresInputs, InputSpec, NamesOps
 from gradcheck.yamlcases.problem import Location, Problem
 from gradcheck.yamlcases.values import clip
@@ -217,6 +217,9 @@ class Names:
             found = inputs.problem(spec)
             if found is not None:
                 yield Problem((*here, *found.path), f"{dotted(here)}: {found.sentence}")
+        for name, of_dims in dims.problems(declared):
+            here = (*at, name)
+            yield Problem((*here, *of_dims.path), f"{dotted(here)}: {of_dims.sentence}")
 
     def _inputs_of(self, entry: Entry, case: Case) -> dict[str, Any] | None:
         """The names that an input may have beside those of the case; None for any name."""

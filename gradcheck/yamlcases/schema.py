@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradcheck.yamlcases import inputs
+from gradcheck.yamlcases import dims, inputs
 from gradcheck.yamlcases.case import Case, WrittenCase, as_checks, as_named
 from gradcheck.yamlcases.problem import Problem
 
@@ -126,6 +126,9 @@ def rules(case: Case) -> Iterator[Problem]:
         if found is not None:
             said = f"input {name[:60]!r}: {found.sentence}"
             yield Problem(("inputs", name, *found.path), said)
+    for name, of_dims in dims.problems(case.inputs):
+        said = f"input {name[:60]!r}: {of_dims.sentence}"
+        yield Problem(("inputs", name, *of_dims.path), said)
     for i, condition in enumerate(case.skip_if):
         if not (condition.platform or condition.python or condition.missing):
             said = "skip_if has no condition; add platform, python or missing"

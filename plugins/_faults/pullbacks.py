@@ -45,6 +45,12 @@ def first_sample_only(part: Array, g: Array, y: Array) -> Array:
     return part
 
 
+def even_lengths_only(part: Array, g: Array, y: Array) -> Array:
+    """Wrong where the last axis is even and more than a pair: a median, a stride of 2."""
+    n = part.shape[-1] if part.ndim else 1
+    return part * 0.5 if n > 2 and n % 2 == 0 else part
+
+
 def rounded_to_single(part: Array, g: Array, y: Array) -> Array:
     return part.astype(np.float32).astype(part.dtype)
 
@@ -295,6 +301,12 @@ def faults() -> list[Fault]:
         ),
         _plain("wrong_for_large_values", spoilt("mul", wrong_in_the_tail), SQUARE),
         _plain("wrong_from_batch_three", spoilt("sin", of_one_row_only), SIN),
+        _plain("wrong_for_even_lengths", spoilt("sin", even_lengths_only), SIN),
+        _plain(
+            "argument_left_out",
+            in_op("softplus", ("_sigmoid(z)", "_sigmoid(x)")),
+            "op: softplus\ninputs: {x: [2, 5]}",
+        ),
         _plain("wrong_shape_at_batch_one", spoilt("mul", squeezed), SQUARE, "bad_shape"),
         _plain(
             "broadcast_axis_not_summed",

@@ -89,6 +89,10 @@ def _case(options: str, op: str = "tanh", inputs: str = "{x: [2, 5]}", args: str
             "approximate: {tanh: 0}",
             "4:25: checks.gradient.approximate.tanh must be greater than 0, not 0",
         ),
+        (
+            "extra: [{x: [B=3, M]}]",
+            "4:23: checks.gradient.extra[0].x: M has no size; write its size once: M=5",
+        ),
         ("variants: 3", "4:15: checks.gradient.variants must be a list, not 3"),
     ],
 )
@@ -100,7 +104,7 @@ def test_mistakes(options: str, error: str) -> None:
 def test_a_variant_that_there_is_not(option: str) -> None:
     (error,) = said(f"{option}: [ties, bach1]")
     assert error.startswith(f"4:{len(option) + 14}: checks.gradient.{option}[1] must be 'batch1', ")
-    assert error.endswith(" or 'long', not 'bach1'; did you mean 'batch1'?")
+    assert error.endswith(" or 'arguments', not 'bach1'; did you mean 'batch1'?")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +149,8 @@ def test_a_model_has_no_extra_inputs() -> None:
     [
         ({"x": {"low": "a"}}, "inputs.x.low must be a number, not 'a'"),
         ({"x": {"shap": [2]}}, "unknown key 'shap' in inputs.x; did you mean 'shape'?"),
-        ({"x": [2, "b"]}, "inputs.x.shape[1] must be a whole number, not 'b'"),
+        ({"x": [2, "b="]}, "inputs.x.shape[1] must be a whole number, not 'b='"),
+        ({"x": [2, "b"]}, "input 'x': b has no size; write its size once: b=5"),
         ({"x": {"low": 1.0}}, "input 'x': an input has a `shape`, such as [2, 5], or `values`; "),
         ([2, 3], "inputs must be a dict of name -> shape, such as {'x': [2, 3]}"),
     ],

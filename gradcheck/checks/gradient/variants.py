@@ -54,7 +54,14 @@ class Variants:
     def candidates(self) -> Iterator[tuple[str, int, list[variants.Candidate]]]:
         operands = {n: self.subject.framework.get(t) for n, t in self.subject.operands.items()}
         rng = np.random.default_rng([self.subject.seed, 5])
-        yield from variants.derive(self.declared.inputs, operands, rng, self.wanted)
+        yield from variants.derive(
+            self.declared.inputs,
+            operands,
+            rng,
+            self.wanted,
+            args=self.subject.args,
+            defaults=self.declared.defaults,
+        )
         for number, specs in enumerate(self.options.extra):
             arrays = {**operands, **draw_inputs(specs, rng)}
             full = {**self.declared.inputs, **specs}
@@ -86,7 +93,7 @@ class Variants:
     def accepted(self, candidate: variants.Candidate) -> Subject | str:
         """The subject at these inputs, or a clause on how the op refuses them."""
         try:
-            subject = self.subject.fresh(arrays=candidate.arrays)
+            subject = self.at(candidate)
             with np.errstate(all="ignore"):
                 output = subject.forward()
                 value = np.asarray(subject.value(output))
@@ -97,6 +104,10 @@ class Variants:
         if not np.isfinite(value).all():
             return "its value is not finite"
         return subject
+
+    def at(self, candidate: variants.Candidate) -> Subject:
+        changes = {} if candidate.args is None else {"args": candidate.args}
+        return self.subject.fresh(arrays=candidate.arrays, **changes)
 
     def refused(self, said: str, candidate: variants.Candidate) -> Finding:
         """The finding for inputs that the case declares and that the op does not take."""
@@ -159,7 +170,7 @@ class Variants:
             self.notes.append(f"{start}{where} raises: {said}")
 
     def backward_raises(self, candidate: variants.Candidate) -> bool:
-        subject = self.subject.fresh(arrays=candidate.arrays)
+        subject = self.at(candidate)
         value = subject.value(subject.forward())
         try:
             subject.gradients(np.ones_like(value))
@@ -174,14 +185,16 @@ class Variants:
     def worded(self, findings: list[Finding], candidate: variants.Candidate) -> list[Finding]:
         """Findings of a variant, with a case to paste."""
         name = f"{self.declared.title}_{candidate.name}"
-        paste = variants.as_yaml(name, self.subject.name, self.subject.args, candidate.specs)
+        args = self.subject.args if candidate.args is None else candidate.args
+        paste = variants.as_yaml(name, self.subject.name, args, candidate.specs)
+        which = " ".join(part for part in (candidate.name, candidate.said) if part)
         shown = []
         for finding in findings:
             finding = at_home(finding, self.declared.home)
             shown.append(
                 dataclasses.replace(
                     finding,
-                    message=f"{finding.message} (variant: {candidate.name})",
+                    message=f"{finding.message} (variant: {which})",
                     lines=(*finding.lines, "as a case of its own:", *("  " + p for p in paste)),
                     data={**finding.data, "variant": candidate.name, "case": "\n".join(paste)},
                 )

@@ -2,7 +2,8 @@
 
 A fault often needs a special input to be seen: a batch of 1 or 3 (a mean not divided by the batch),
 sides that differ (a missing transpose) or agree (a wrong axis), an axis of size 1, or one longer
-than any block of a loop, repeated indices, ties, zeros, large and small values. A variant that the
+than any block of a loop, an even or odd length, repeated indices, ties, zeros, large and small
+values, another number in place of a default argument. A variant that the
 op refuses with an exception, or whose value is not finite, is dropped and counted: an op need not
 take everything.
 """
@@ -17,6 +18,7 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.inputs import variant_shapes as shapes
+from gradcheck.numerics.inputs.variant_arguments import other_arguments
 from gradcheck.numerics.inputs.variant_shapes import Arrays, Candidate, Specs, spec_of
 from gradcheck.yamlcases.case import InputSpec
 from gradcheck.yamlcases.inputs import draw as draw
@@ -36,6 +38,8 @@ VariantName = Literal[
     "layout",
     "single",
     "long",
+    "parity",
+    "arguments",
 ]
 NAMES: tuple[VariantName, ...] = get_args(VariantName)
 """Every kind of variant, in the order in which they are tried."""
@@ -44,13 +48,22 @@ HUGE = 150.0
 """The exponential of most values of this size overflows in single but not in double precision."""
 
 
+NO_ARGS: Mapping[str, object] = {}
+
+
 def derive(
     specs: Specs,
     arrays: Mapping[str, Array],
     rng: np.random.Generator,
     wanted: Callable[[VariantName], bool] = lambda name: True,
+    *,
+    args: Mapping[str, object] = NO_ARGS,
+    defaults: Mapping[str, object] = NO_ARGS,
 ) -> Iterator[tuple[str, int, list[Candidate]]]:
-    """(kind, how many to keep, candidates in order of preference) for every wanted kind."""
+    """(kind, how many to keep, candidates in order of preference) for every wanted kind.
+
+    args: the op's, as the case gives them. defaults: of those that it need not give.
+    """
     makers: dict[str, tuple[int, Callable[[], Iterator[Candidate]]]] = {
         "batch1": (1, lambda: shapes.batch(specs, arrays, rng, 1)),
         "batch3": (1, lambda: shapes.batch(specs, arrays, rng, 3)),
@@ -66,6 +79,8 @@ def derive(
         "layout": (1, lambda: _layout(specs, arrays)),
         "single": (4, lambda: shapes.single(specs, arrays, rng)),
         "long": (3, lambda: shapes.long(specs, arrays, rng)),
+        "parity": (3, lambda: shapes.parity(specs, arrays, rng)),
+        "arguments": (4, lambda: other_arguments(specs, arrays, args, defaults)),
     }
     for name in NAMES:
         keep, make = makers[name]
@@ -80,10 +95,14 @@ def _repeated(specs: Specs, arrays: Mapping[str, Array]) -> Iterator[Candidate]:
         if array.dtype.kind == "b":
             for value in (True, False):
                 yield _with("repeated", specs, arrays, {key: np.full(array.shape, value)})
-        elif array.dtype.kind in "iu" and array.size > 1:
+        elif array.dtype.kind in "iu" and array.size > 1 and not _unique(specs, key, array):
             flat = array.reshape(-1).copy()
             flat[1::2] = flat[0]
             yield _with("repeated", specs, arrays, {key: flat.reshape(array.shape)})
+
+
+def _unique(specs: Specs, key: str, array: Array) -> bool:
+    return spec_of(specs, key, array).unique is not False
 
 
 def _ties(
