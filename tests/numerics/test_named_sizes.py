@@ -198,12 +198,12 @@ def test_other_values_of_arguments() -> None:
 
 
 def test_an_argument_without_a_default_stays() -> None:
-    """It may be the size of an array, which native code trusts."""
+    """It may be the size of an array, which native code trusts, or switch something on."""
 
-    def first(x, n: int):
-        assert n == 3
+    def first(x, n: int, last: int | None = None):
+        assert (n, last) == (3, 4)
         return x[:n].copy(), lambda g: np.concatenate([g, np.zeros(len(x) - n)])
 
-    result = check_op(first, {"x": (5,)}, {"n": 3}, variants=["arguments"])
+    result = check_op(first, {"x": (5,)}, {"n": 3, "last": 4}, variants=["arguments"])
     assert result.outcome == "passed"
     assert result.measurements["variants"] == 0

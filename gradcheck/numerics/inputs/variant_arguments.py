@@ -19,11 +19,11 @@ def other_arguments(
     args: Mapping[str, object],
     defaults: Mapping[str, object],
 ) -> Iterator[Candidate]:
-    """One candidate for each numeric argument that has a default. An argument without one may be
-    the size of an array, and stays."""
+    """One candidate for each argument with a numeric default. An argument without a default may be
+    the size of an array, and one whose default is None switches something on: they stay."""
     declared = {key: spec_of(specs, key, array) for key, array in arrays.items()}
     for name, default in defaults.items():
-        if name in arrays:
+        if name in arrays or not isinstance(default, (int, float, tuple, list)):
             continue
         changed = other(args.get(name, default))
         if changed is not None:
