@@ -33,7 +33,7 @@ REACHES = {
 }
 """How far each check goes in any case before it looks at anything; all others only build."""
 
-CAUSES = ("cut", "disconnected", "nothing_trains")
+CAUSES = ("cut", "disconnected", "nothing_trains", "stretched_loss")
 """Findings of `graph` after which gradients, updates and learning say nothing new."""
 
 CONSEQUENCES = {
@@ -41,6 +41,7 @@ CONSEQUENCES = {
     "updates": ("not_moved", "nothing_moved", "stuck"),
     "overfit": ("lr_too_low", "lr_too_high", "no_rate_helps", "not_overfit"),
     "multibatch": ("loss_not_falling",),
+    "accumulation": ("stretched_loss",),
 }
 """Findings that such a cause explains. Those of `gradient` and `updates` must be about the tensors
 that the cause names; a finding about an op stands by itself."""

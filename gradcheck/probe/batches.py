@@ -84,6 +84,14 @@ def some_samples(batch: Batch, size: int, part: slice) -> Batch:
     return replaced(batch, _is_field, cut)
 
 
+def with_target(batch: Batch, target: Array) -> Batch:
+    """The batch with another target."""
+    if not isinstance(batch, Mapping):
+        return (*batch[:-1], target)
+    inputs, _ = divided(batch)
+    return {k: batch[k] if k in inputs else target for k in batch}
+
+
 def divided(batch: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     """The inputs of a batch whose fields have names, and its target."""
     key = next((k for k in TARGETS if k in batch), list(batch)[-1])

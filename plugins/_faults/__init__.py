@@ -22,6 +22,7 @@ def gradcheck_register(register: Register) -> None:
     register.loss(
         "fault_sequence_loss", lambda output, target, **a: loops.sequence_loss(output, target, **a)
     )
+    register.loss("fault_squares", lambda output, target: loops.squares(output, target))
     register.step(
         "fault_step",
         lambda model, batch, loss: loops.step(model, batch, loss),

@@ -15,6 +15,7 @@ from . import (
     optimizers,
     pullbacks,
     training,
+    unseen,
 )
 from .planting import Fault
 
@@ -31,6 +32,7 @@ GROUPS = (
     training,
     optimizers,
     data,
+    unseen,
 )
 
 

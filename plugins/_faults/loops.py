@@ -25,6 +25,11 @@ def sequence_loss(output: Tensor, target: Tensor, ignore_index: int = -100) -> T
     return F.cross_entropy(flat, target.reshape(-1), ignore_index=ignore_index)
 
 
+def squares(output: Tensor, target: Tensor) -> Tensor:
+    """output (B, 1), target (B,)."""
+    return ((output.reshape(-1) - target.float()) ** 2).mean()
+
+
 def step(model: Any, batch: tuple[Tensor, ...], loss: Any) -> Tensor:
     return loss(model(*batch[:-1]), batch[-1])
 

@@ -178,6 +178,18 @@ class Normalised(nn.Module):
         return self.head(self.norm(self.first(x)).tanh())
 
 
+class OneNumber(nn.Module):
+    """Digits (B, 1, 8, 8) -> one number each (B, 1)."""
+
+    def __init__(self, width: int = 12) -> None:
+        super().__init__()
+        self.first = nn.Linear(64, width)
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.first(x.reshape(len(x), 64)).tanh())
+
+
 def row_norm(x: Tensor) -> Tensor:
     """The length of every row, its gradient finite at 0: sqrt(sum(x²) + tiny)."""
     return ((x * x).sum(-1) + 1e-12).sqrt()
@@ -191,4 +203,5 @@ MODELS: dict[str, Any] = {
     "fault_attention_twin": AttentionTwin,
     "fault_past_mean": PastMean,
     "fault_normalised": Normalised,
+    "fault_one_number": OneNumber,
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradcheck.checks.graph.cuts import cut_finding, place, responsible, table
 from gradcheck.checks.graph.report import GraphReport, State
-from gradcheck.checks.graph.units import DeadUnits
+from gradcheck.checks.graph.units import DeadUnits, Saturated
 from gradcheck.checks.lib.about import about
 from gradcheck.checks.lib.words import number, plural, some
 from gradcheck.frameworks.protocol import Cut
@@ -60,6 +60,11 @@ def _findings(report: GraphReport) -> Iterator[Finding]:
         if group:
             yield make(report, group)
     yield from map(_dead_units, report.dead)
+    yield from map(_saturated, report.saturated)
+    if report.stretched is not None:
+        yield report.stretched
+    if not any(s.status in (*UNREACHED, "not finite") for s in report.states.values()):
+        yield from report.idle_inputs
     yield from map(_not_a_leaf, report.not_leaves, report.not_leaves.values())
     if report.late:
         yield _made_in_forward(report)
@@ -167,7 +172,11 @@ def _vanishing(report: GraphReport, group: list[State]) -> Finding:
 def _no_effect(report: GraphReport, group: list[State]) -> Finding:
     names, first = [s.name for s in group], group[0]
     has = "has" if len(names) == 1 else "have"
-    reached = "never reached by backward" if first.analytic is None else "reached, gradient zero"
+    reached = "reached, gradient zero"
+    if first.analytic is None:
+        reached = "never reached by backward"
+    elif first.analytic:
+        reached = f"reached, a gradient of {number(first.analytic)}, which is rounding"
     return about(
         names,
         "no_effect",
@@ -202,6 +211,21 @@ def _dead_units(unit: DeadUnits) -> Finding:
         advice="initialise the layer before it with smaller weights and bias 0, lower the learning "
         "rate, or use leaky_relu or gelu",
         data={"units": list(unit.units[:100]), "share": unit.share},
+    )
+
+
+def _saturated(found: Saturated) -> Finding:
+    where = short_place(found.where)
+    return Finding(
+        code="saturated_units",
+        message=f"{100 * found.share:.0f}% of the entries of {found.op} at {where} are saturated: "
+        "hardly any gradient passes",
+        op=found.op,
+        where=where,
+        lines=(f"they shut off: {some(found.upstream)}",) if found.upstream else (),
+        advice="initialise the layer before it with smaller weights, or normalise its input; where "
+        "a gate is meant to start closed, raise `max_dead` of this check",
+        data={"share": found.share},
     )
 
 

@@ -34,5 +34,11 @@ class GraphOptions(Options):
         default=0.9,
         gt=0,
         le=1,
-        description="The share of units of one ReLU that may be zero on the whole batch.",
+        description="The share of units of one ReLU that may be zero, and of entries of one tanh "
+        "or sigmoid that may be saturated, on the whole batch.",
+    )
+    unused_inputs: list[int | str] = Field(
+        default=[],
+        description="Inputs of the model that may be without effect, by place or name in the "
+        "batch.",
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradcheck.checks.graph.units import DeadUnits
+from gradcheck.checks.graph.units import DeadUnits, Saturated
 from gradcheck.frameworks.protocol import Cut
 from gradcheck.probe.subject import Subject
+from gradcheck.result import Finding
 
 
 @dataclass
@@ -42,6 +43,9 @@ class GraphReport:
     allowed: list[Cut] = field(default_factory=list)
     tape: list[Any] = field(default_factory=list)
     dead: list[DeadUnits] = field(default_factory=list)
+    saturated: list[Saturated] = field(default_factory=list)
+    stretched: Finding | None = None
+    idle_inputs: list[Finding] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     twice: list[str] = field(default_factory=list)
     late: dict[str, str | None] = field(default_factory=dict)  # name -> the line that made it

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.checks.graph.inputs import idle_inputs
 from gradcheck.checks.graph.options import GraphOptions
 from gradcheck.checks.graph.report import GraphReport, State
 from gradcheck.checks.graph.states import Classifier
-from gradcheck.checks.graph.units import dead_units
+from gradcheck.checks.graph.units import dead_units, saturated_units
+from gradcheck.checks.lib.capture import noting_losses
+from gradcheck.checks.lib.loss_shapes import stretched
 from gradcheck.checks.lib.probing import Probe
 from gradcheck.frameworks.protocol import (
     Array,
@@ -51,6 +54,7 @@ def inspect_graph(subject: Subject, options: GraphOptions) -> GraphReport:
     if report.dead and size is not None:  # few samples: ask the whole batch before reporting it
         whole = subject.fresh(dtype=wide, batch_size=None)
         report.dead = dead_units(_tape(whole, whole.forward()), options.max_dead)
+    report.idle_inputs = list(idle_inputs(subject, size, options.unused_inputs))
     Classifier(report, grads, options).classify()
     return report
 
@@ -123,7 +127,8 @@ def _run_once(
     if subject.model is not None:
         _compare_lists(report)
     subject.zero_grad()
-    output = subject.forward()
+    with noting_losses(subject) as seen:
+        output = subject.forward()
     if subject.model is not None:
         report.late = dict.fromkeys(_made_late(subject))
     probe = Probe(subject)
@@ -131,6 +136,8 @@ def _run_once(
     report.loss = probe.scalar(values)
     report.tape = list(_tape(subject, output))
     report.dead = dead_units(report.tape, options.max_dead)
+    report.saturated = saturated_units(report.tape, options.max_dead)
+    report.stretched = stretched(subject, seen)
     cotangent = probe.cotangent if subject.is_op else None
     try:
         subject.backward(output, cotangent)

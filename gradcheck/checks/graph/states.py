@@ -51,6 +51,7 @@ class Classifier:
                 state.status = status
         if suspects:
             self._judge(suspects)
+        self._judge_rounding()
         if any(s.status == "not trainable" for s in self.report.states.values()):
             self._drop_constants()
         self._vanishing()
@@ -70,6 +71,31 @@ class Classifier:
             return "not finite"
         state.analytic = norm(grad)
         return "ok"
+
+    def _judge_rounding(self) -> None:
+        """A gradient of rounding size: the weight may have no effect at all, as those of queries
+        and keys whose scores cancel.
+
+        A vector (the bias of a key, a shift of all logits) may well be without effect, and a
+        gradient that is small because others are large shows when the weight is moved.
+        """
+        noise = self.probe.noise(self.report.loss)
+        small = [
+            s
+            for s in self.report.states.values()
+            if s.status == "ok" and len(s.shape) > 1 and s.analytic is not None
+            and s.analytic * norm(self.probe.direction(s.name)) <= noise
+        ]  # fmt: skip
+        if not small or not np.isfinite(noise):
+            return
+        base = self.probe.run()
+        idle = [s for s in small if not self.probe.matters(s.name, base)]
+        for state in idle:
+            single = through_single(self.report.tape, state.name)
+            state.status = "true zero" if single else "no effect"
+        without_effect = [s for s in idle if s.status == "no effect"]
+        if without_effect:
+            self._excuse_idle(without_effect)
 
     def _drop_harmless(self) -> None:
         """Keep only the cuts that take part of the gradient: analytic and numeric slope differ.

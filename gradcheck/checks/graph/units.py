@@ -1,4 +1,4 @@
-"""Units of a ReLU that are zero on the whole batch, read off the recorded op calls."""
+"""Dead units of a ReLU and saturated ones of a tanh, read off the recorded op calls."""
 
 from __future__ import annotations
 
@@ -51,6 +51,38 @@ def dead_units(tape: Sequence[OpCall], max_dead: float) -> list[DeadUnits]:
             found.append(
                 DeadUnits(call.name, call.where, units, x.shape[axis], upstream, downstream)
             )
+    return found
+
+
+FLAT = {"tanh": 2.65, "sigmoid": 5.3}
+"""Beyond this size of its argument the derivative is below 2 % of its largest value."""
+FEW = 32
+"""Entries below which a share says nothing."""
+
+
+@dataclass(frozen=True)
+class Saturated:
+    """One call of tanh or sigmoid, and the share of its entries that are saturated."""
+
+    op: str
+    where: str | None
+    share: float
+    upstream: tuple[str, ...]
+
+
+def saturated_units(tape: Sequence[OpCall], most: float) -> list[Saturated]:
+    """The calls of tanh and sigmoid of which more than `most` of the entries are saturated."""
+    found = []
+    for index, call in enumerate(tape):
+        if call.name not in FLAT:
+            continue
+        x = np.asarray(call.inputs[0])
+        if x.ndim < 2 or x.size < FEW:
+            continue
+        share = float(np.mean(np.abs(x) > FLAT[call.name]))
+        if share >= most:
+            upstream = tuple(leaves_behind(tape, index))
+            found.append(Saturated(call.name, call.where, share, upstream))
     return found
 
 

@@ -8,7 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from gradcheck.checks.base import Options
+from gradcheck.checks.learning.micro_batches import wrong_parts
+from gradcheck.checks.lib.capture import losses_of
+from gradcheck.checks.lib.loss_shapes import stretched
 from gradcheck.checks.lib.probing import norm
+from gradcheck.checks.lib.repeated_mask import repeated_mask
 from gradcheck.checks.lib.running import needs_data
 from gradcheck.checks.lib.watching import StepLog
 from gradcheck.checks.lib.words import number
@@ -51,11 +55,17 @@ class Accumulation:
             return Result.skipped("the case turns it off (`enabled: false`)")
         wide = subject.framework.precision.data
         run = subject.fresh(dtype=wide, batch_size=max(subject.batching.size, options.parts))
+        shapes = stretched(run, losses_of(run))
+        if shapes is not None:
+            return Result(findings=(shapes,))
         random = _random(run)
         if random:  # masks differ between batches of different sizes: nothing to compare
             run.framework.train_mode(run.model, False)
         whole = run.gradients()
         findings = [*_parts(run, whole, options)]
+        if findings and not random:
+            mask = repeated_mask(subject)
+            findings = findings if mask is None else [mask]
         if not findings and subject.has_optimizer:
             findings.extend(_own_step(subject, options))
         notes = ("the model draws at random in train mode; compared in eval mode",) * random
@@ -129,7 +139,14 @@ def _own_step(subject: Subject, options: AccumulationOptions) -> Iterator[Findin
     if not log.gradients:
         return
     ratio, worst, name = _compare(log.gradients[0], whole)
-    if ratio is None or worst <= options.tolerance:
+    if worst <= options.tolerance and len(log.gradients) == 1:
+        return
+    if ratio is None or len(log.gradients) > 1:
+        again = subject.fresh(dtype=wide)
+        again.framework.train_mode(again.model, False)
+        parts = wrong_parts(again, whole)
+        if parts is not None:
+            yield parts
         return
     if ratio >= 1.5:
         advice = (

@@ -23,7 +23,7 @@ ALONG = 0.5
 """Cosine above which a step goes along the gradient: plain steps have 1, signs of it about 0.8."""
 CALLS = 8
 """Calls of the training step after which it should have updated once, even if it accumulates."""
-CUTS = ("cut", "disconnected", "nothing_trains")
+CAUSES = ("cut", "disconnected", "nothing_trains", "stretched_loss")
 """Findings of `graph` behind which nothing can be said about a learning rate."""
 
 
@@ -69,7 +69,7 @@ def _behind_a_cut(failed: Failed) -> Finding | None:
         found = graph_result(inspect_graph(failed.subject.fresh(), GraphOptions())).findings
     except Exception:  # the check `graph` says why it cannot be traced
         return None
-    cause = next((f for f in found if f.code in CUTS), None)
+    cause = next((f for f in found if f.code in CAUSES), None)
     if cause is None:
         return None
     return Finding(
@@ -79,7 +79,7 @@ def _behind_a_cut(failed: Failed) -> Finding | None:
         op=cause.op,
         where=cause.where,
         lines=cause.lines[:3],
-        advice=f"repair the graph first: {cause.advice}",
+        advice=f"repair that first: {cause.advice}",
         data={"cause": cause.code},
     )
 

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
+from gradcheck.crash import where_now
 from gradcheck.frameworks.protocol import Array, Leaf, Output
 from gradcheck.probe.subject import Subject
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One call of the loss: its output and target (the framework's objects and their values)."""
+    """One call of the loss: its output and target (the framework's objects and their values), and
+    the line of the user's step that calls it (None where the step is gradcheck's own)."""
 
     output: Output
     target: Leaf
     values: Array
     ids: Array
     value: float
+    where: str | None
 
 
-def losses_of(subject: Subject) -> list[Seen]:
-    """Run the case's step once and note every call of the case's loss in it."""
+@contextmanager
+def noting_losses(subject: Subject) -> Iterator[list[Seen]]:
+    """Note every call of the case's loss while the context lasts; an op has none."""
     seen: list[Seen] = []
+    if subject.is_op:
+        yield seen
+        return
     original = subject.loss
 
     def noting(output: Output, target: Leaf) -> Output:
+        __tracebackhide__ = True  # the line that a graph shows for the loss is the step's
         result = original(output, target)
         value = np.asarray(subject.value(result))
         seen.append(
@@ -36,15 +47,22 @@ def losses_of(subject: Subject) -> list[Seen]:
                 _values(subject, output),
                 _values(subject, target),
                 float(value.reshape(-1)[0]) if value.size == 1 else float("nan"),
+                where_now(sys._getframe(1)),
             )
         )
         return result
 
     subject.loss = noting  # type: ignore[method-assign]
     try:
-        subject.forward()
+        yield seen
     finally:
         del subject.loss
+
+
+def losses_of(subject: Subject) -> list[Seen]:
+    """Run the case's step once and note every call of the case's loss in it."""
+    with noting_losses(subject) as seen:
+        subject.forward()
     return seen
 
 

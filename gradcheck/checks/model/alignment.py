@@ -11,8 +11,9 @@ from gradcheck.checks.base import Options
 from gradcheck.checks.lib.capture import Seen, class_axis, losses_of
 from gradcheck.checks.lib.outputs import prediction
 from gradcheck.checks.lib.running import in_eval, inputs_of, needs_data
-from gradcheck.checks.lib.words import number
+from gradcheck.checks.lib.words import number, some
 from gradcheck.frameworks.protocol import Array
+from gradcheck.probe.batches import fields, with_target
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
 from gradcheck.yamlcases.case import Case
@@ -33,6 +34,9 @@ class AlignmentOptions(Options):
         default=True,
         description="Whether the target of the last position is checked: it must not be the first "
         "input again, or the same in all samples.",
+    )
+    all_positions: bool = Field(
+        default=True, description="Every position that has a target must count in the loss."
     )
 
 
@@ -70,6 +74,8 @@ class Alignment:
                 findings.extend(_shifted(shares, options.shift))
                 if not findings and options.last and shares.get(1, 0.0) >= 0.9:
                     findings.extend(_last(run, inputs, seen[0], options))
+                if not findings and options.all_positions and len(seen) == 1:
+                    findings.extend(_left_out(run, inputs, seen[0], options))
                 if not findings and max(shares.values()) < 0.9:
                     reason = "the targets are not the inputs at any shift: not a language model"
         if seen:
@@ -204,6 +210,59 @@ def _last(run: Subject, inputs: Array, seen: Seen, options: AlignmentOptions) ->
                 advice="take the targets from one more token (x = ids[:-1], y = ids[1:]), or mark "
                 "the last target as one to ignore. If every sequence ends so, set `last: false`",
             )
+
+
+def _left_out(
+    run: Subject, inputs: Array, seen: Seen, options: AlignmentOptions
+) -> Iterator[Finding]:
+    """Times that never count in the loss though the data have a target for them."""
+    places = _positions(run, inputs, seen)
+    targets = fields(run.to_arrays(run.batch))[-1]
+    length, shift = inputs.shape[1], options.shift
+    if places is None or targets.shape != inputs.shape or not 0 < shift < length:
+        return
+    own = np.mean(targets[:, :-shift] == inputs[:, shift:]) >= 0.9  # shifted by the data
+    if not own and np.mean(targets == inputs) < 0.9:
+        return
+    own = own and _uses_targets(run, seen)
+    times = range(length if own else length - shift)
+    counted = np.zeros(inputs.shape, dtype=bool)
+    counted[places] = _counts(run, seen)
+    known = ~np.isin(targets, sorted(_ids_to_ignore(run, options))) & (targets >= 0)
+    left = [t for t in times if known[:, t].any() and not counted[:, t].any()]
+    if not left or len(left) == len(times):
+        return
+    yield Finding(
+        code="positions_left_out",
+        message=f"{len(left)} of {length} positions never count in the loss: "
+        f"{some([str(t) for t in left])}",
+        where=seen.where,
+        index=(left[0],),
+        advice="give the loss the outputs and targets of all positions; where a part is left out "
+        "on purpose, mark its targets as ones to ignore, or set `all_positions: false`",
+        data={"positions": left},
+    )
+
+
+def _uses_targets(run: Subject, seen: Seen) -> bool:
+    """Whether the step gives the data's targets to the loss, not the inputs shifted by itself."""
+    batch = run.batch
+    arrays = run.to_arrays(batch)
+    run.batch = run.to_leaves(with_target(arrays, np.flip(fields(arrays)[-1], 0).copy()))
+    again = losses_of(run)
+    run.batch = batch
+    return bool(again) and not np.array_equal(again[0].ids, seen.ids)
+
+
+def _counts(run: Subject, seen: Seen) -> Array:
+    """For each row of outputs that the loss sees, whether the loss has a gradient there."""
+    axis = class_axis(seen.values, seen.ids)
+    assert axis is not None  # `_positions` has found the rows
+    output = run.framework.leaf(seen.values, trainable=True, dtype=run.dtype)
+    run.backward(run.loss(output, seen.target))
+    grad = run.framework.grad(output)
+    values = np.zeros_like(seen.values) if grad is None else grad
+    return np.any(np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis]) != 0, axis=-1)
 
 
 def _periodic(samples: Array) -> bool:

@@ -192,12 +192,14 @@ def _past(
     changed[which] = other_values(inputs[which], _at(axis, slice(0, -1)), rng)
     values, _ = predict_changed(run, changed)
     last = _at(axis, -1)
-    if largest(base[last] - values[last]) > 0:
+    change = largest(base[last] - values[last])
+    if change > tolerance(run, base):
         return []
+    only = f" (it changes by {number(change)}, which is rounding)" if change else ""
     return [
         Finding(
             code="sees_no_past",
-            message="the last output does not depend on any earlier input",
+            message=f"the last output does not depend on any earlier input{only}",
             advice="the mask hides too much, or no layer mixes times; set `past: false` if "
             "every time is intended to be independent",
         )

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gradcheck.checks.base import Options
 from gradcheck.checks.lib.outputs import all_values
+from gradcheck.checks.lib.repeated_mask import repeated_mask
 from gradcheck.checks.lib.running import (
     first_difference,
     in_eval,
@@ -54,6 +55,9 @@ class Determinism:
             *_forward(subject),
             *_masks(subject),
         ]
+        if not findings:
+            mask = repeated_mask(subject)
+            findings += [mask] if mask else []
         if not findings and options.steps and subject.has_optimizer:
             findings.extend(_training(subject, options))
         return Result(findings=tuple(findings))

@@ -77,6 +77,27 @@ def softmax_twice(seen: Seen, axis: int | None) -> Iterator[Finding]:
         )
 
 
+CLIPPED = 0.1
+"""Share of logits that are exactly 0 from which on, with none below, they are taken for clipped."""
+
+
+def clipped_logits(seen: Seen, axis: int | None) -> Iterator[Finding]:
+    """Logits without a negative one, many of them exactly 0: a ReLU after the last layer."""
+    values = seen.values
+    if axis is None or values.size < 32 or np.any(values < 0):
+        return
+    share = float(np.mean(values == 0))
+    if CLIPPED <= share < 1 and not np.allclose(np.sum(values, axis=axis), 1.0, atol=1e-3):
+        yield Finding(
+            code="clipped_logits",
+            message=f"{100 * share:.0f}% of the logits are exactly 0 and none is negative: they "
+            "come out of a ReLU",
+            where=seen.where,
+            advice="leave out the activation after the last layer: below 0 it passes no gradient, "
+            "and a class can never be made less likely than that",
+        )
+
+
 def wrong_size(
     seen: Seen, axis: int | None, classes: int, above: float, below: float
 ) -> Iterator[Finding]:

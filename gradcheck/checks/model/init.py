@@ -13,7 +13,13 @@ from gradcheck.checks.lib.capture import class_axis, losses_of
 from gradcheck.checks.lib.running import needs_data
 from gradcheck.checks.model.alike import alike_units, overflowing_loss
 from gradcheck.checks.model.attention_scale import scaled_wrongly
-from gradcheck.checks.model.first_loss import of_classes, softmax_twice, wrong_sign, wrong_size
+from gradcheck.checks.model.first_loss import (
+    clipped_logits,
+    of_classes,
+    softmax_twice,
+    wrong_sign,
+    wrong_size,
+)
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Result
 from gradcheck.yamlcases.case import Case
@@ -86,6 +92,7 @@ class Init:
         if not findings:
             findings = [
                 *softmax_twice(first, axis),
+                *clipped_logits(first, axis),
                 *wrong_size(first, axis, classes, options.above, options.below),
             ][:1]
         if options.scores:

@@ -12,6 +12,7 @@ from pydantic import Field
 from gradcheck.checks.base import Options
 from gradcheck.checks.lib.running import needs_data
 from gradcheck.checks.lib.words import plural
+from gradcheck.checks.model.data_statistics import data_statistics, sorted_classes
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.batches import Batch, fields
 from gradcheck.probe.subject import Subject
@@ -26,6 +27,10 @@ class LoaderOptions(Options):
 
     limit: int = Field(
         default=20_000, ge=1, description="Samples looked at; larger data are checked in part."
+    )
+    statistics: bool = Field(
+        default=True,
+        description="Look at the samples too: copies, constant features, scale, sorted classes.",
     )
 
 
@@ -66,9 +71,16 @@ class LoaderCheck:
                     findings.extend(_complete(samples, keys[0], loader.batch_size))
                 if not findings and subject.batching.shuffle and keys[0] != keys[1]:
                     findings.extend(_never_drawn(samples, keys, loader, options.limit))
+                if not findings and options.statistics:
+                    odd, said = data_statistics(samples, [_pair(s) for s in samples])
+                    findings.extend(odd)
+                    notes.extend(said)
         else:
             notes.append(f"{size}: only the first {options.limit} of an epoch were checked")
         findings.extend(_order(subject, subject.batching.shuffle, keys, options.limit))
+        if not findings and options.statistics and not subject.batching.shuffle:
+            one_by_one = sorted_classes(epochs[0], loader.batch_size)
+            findings.extend([one_by_one] if one_by_one else [])
         return Result(
             findings=tuple(findings),
             measurements={"samples": len(dataset), "seen": len(keys[0])},

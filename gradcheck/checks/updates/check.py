@@ -47,10 +47,11 @@ class Updates:
         if loss is None:
             return Result(findings=(_never_stepped(),))
         after = wide.state()
+        differs, said = gradient_differs(wide, log, loss) if options.same_gradient else ([], "")
         findings = [
             *stepped_twice(log),
             *changed_after_step(wide, log),
-            *(gradient_differs(wide, log, loss) if options.same_gradient else ()),
+            *differs,
             *held(wide, log, options),
             *moves(wide, log, before, after, options),
             *buffers_moved(wide, before, after),
@@ -73,7 +74,7 @@ class Updates:
         return Result(
             findings=tuple(findings),
             measurements={"relative_change": moved, "steps": len(log.after)},
-            notes=(note,) if note else (),
+            notes=tuple(n for n in (note, said) if n),
         )
 
 

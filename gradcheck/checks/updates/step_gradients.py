@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -107,80 +107,169 @@ def differs_when_repeated(
     )
 
 
-def gradient_differs(subject: Subject, log: StepLog, loss: float) -> Iterator[Finding]:
-    """Between backward and step a gradient may be clipped, or decayed, and nothing else.
+def gradient_differs(subject: Subject, log: StepLog, loss: float) -> tuple[list[Finding], str]:
+    """Between backward and step a gradient may be clipped, or decayed, and nothing else: (findings,
+    a note or '').
 
     loss: what the training step returned. Where it is not the loss of the case's step on this
     batch, the step optimizes something else and there is nothing to compare.
     """
     if len(log.gradients) != 1:
-        return
+        return [], "the training step takes several steps: its gradients were not compared"
     run = subject.fresh()
     value = np.asarray(run.value(run.forward()))
     eps = subject.eps
     if value.size != 1 or not abs(float(value.reshape(())) - loss) <= 1e3 * eps * max(1, abs(loss)):
-        return
-    given, whole, tolerance = log.gradients[0], run.gradients(), 1e6 * eps
-    pairs = {
-        n: (given[n], g)
-        for n, g in whole.items()
-        if g is not None and given.get(n) is not None and np.any(given[n])
-    }
+        return [], ""
+    pairs = _pairs(log.gradients[0], run.gradients())
+    tolerance = 1e6 * eps
     largest = max((norm(g) for _, g in pairs.values()), default=0.0)
     apart = {
         n: norm(mine - g) / max(norm(g), 1e-6 * largest, 1e-300) for n, (mine, g) in pairs.items()
     }
     wrong = [n for n in apart if apart[n] > tolerance]
-    if not wrong or _clipped(pairs, tolerance) or _decayed(pairs, log.before[0], tolerance):
-        return
+    if not wrong:
+        return [], ""
+    factor = _one_factor(pairs, tolerance)
+    if factor is not None:
+        return _scaled(subject, pairs, factor), ""
+    if _clipped_by_entry(pairs, tolerance) or _decayed(pairs, log.before[0], tolerance):
+        return [], ""
+    bound = _clipped_one_by_one(pairs, tolerance)
+    if bound is not None:
+        return [], (
+            f"the gradient of each tensor is clipped by itself, to a norm of {number(bound)}: that "
+            "turns the step; clipping all of them together by their joint norm keeps its direction"
+        )
     name = max(wrong, key=lambda n: apart[n])
     mine, g = pairs[name]
-    assert mine is not None
-    assert g is not None
     ratio = float(np.sum(mine * g) / max(float(np.sum(g * g)), 1e-300))
     what = f"not that of the loss: it differs by {number(apart[name])} of its size"
     if norm(mine - ratio * g) < 1e-3 * norm(mine):
         what = f"{number(ratio)} times that of the loss"
-    yield Finding(
-        code="gradient_differs",
-        message=f"the gradient that the optimizer gets for {name} is {what}",
-        parameter=name,
-        analytic=norm(mine),
-        numeric=norm(g),
-        lines=(f"the same holds for {len(wrong)} of {len(pairs)} parameters: {some(wrong)}",),
-        advice="look at what the training step and the hooks do to .grad between backward() and "
-        "step(); where that is intended (noise, rates per layer), set `same_gradient: false`",
-        data={"parameters": wrong},
-    )
+    return [
+        Finding(
+            code="gradient_differs",
+            message=f"the gradient that the optimizer gets for {name} is {what}",
+            parameter=name,
+            analytic=norm(mine),
+            numeric=norm(g),
+            lines=(f"the same holds for {len(wrong)} of {len(pairs)} parameters: {some(wrong)}",),
+            advice="look at what the training step and the hooks do to .grad between backward() "
+            "and step(); where that is intended (noise, rates per layer), set "
+            "`same_gradient: false`",
+            data={"parameters": wrong},
+        )
+    ], ""
 
 
-Pairs = dict[str, tuple[Array | None, Array]]
+Pairs = dict[str, tuple[Array, Array]]
 
 
-def _clipped(pairs: Pairs, tolerance: float) -> bool:
-    """By the norm of all together, by that of each tensor, or entry by entry."""
-    ratios, norms, largest = [], [], []
-    free = 0.0  # the largest norm that was left as it was
+def _pairs(given: Grads, whole: Grads) -> Pairs:
+    """(what the optimizer gets, the gradient of the loss) where both are there."""
+    found: Pairs = {}
+    for name, g in whole.items():
+        mine = given.get(name)
+        if g is not None and mine is not None and np.any(mine):
+            found[name] = (mine, g)
+    return found
+
+
+def _joint(parts: Iterable[Array]) -> float:
+    return float(np.sqrt(sum(norm(p) ** 2 for p in parts)))
+
+
+def _factor(mine: Array, g: Array, tolerance: float) -> float:
+    """The factor between parallel gradients; NaN where they are not parallel."""
+    ratio = float(np.sum(mine * g) / max(float(np.sum(g * g)), 1e-300))
+    return ratio if norm(mine - ratio * g) <= 10 * tolerance * norm(g) else float("nan")
+
+
+def _one_factor(pairs: Pairs, tolerance: float) -> float | None:
+    """The positive factor that all gradients have in common."""
+    ratios = [_factor(mine, g, tolerance) for mine, g in pairs.values()]
+    alike = ratios and ratios[0] > 0 and np.allclose(ratios, ratios[0], rtol=1e-3)
+    return ratios[0] if alike else None
+
+
+SAME_FACTOR = 1e-4
+"""Relative difference up to which two factors are one and the same."""
+
+
+def _scaled(subject: Subject, pairs: Pairs, factor: float) -> list[Finding]:
+    """A factor that is the same on another batch scales the gradient; clipping would keep the
+    norm. Where both batches have the same norm nothing can be told."""
+    other = _on_another_batch(subject)
+    if other is None:
+        return []
+    again = _one_factor(other, 1e6 * subject.eps)
+    sizes = [_joint(g for _, g in each.values()) for each in (pairs, other)]
+    if again is None or abs(again - factor) > SAME_FACTOR * factor:
+        return []
+    if abs(sizes[0] - sizes[1]) <= 1e2 * SAME_FACTOR * sizes[0]:
+        return []
+    name = next(iter(pairs))
+    mine, g = pairs[name]
+    return [
+        Finding(
+            code="gradient_scaled",
+            message=f"the optimizer gets {number(factor)} times the gradient of the loss, on two "
+            "batches alike",
+            parameter=name,
+            analytic=norm(mine),
+            numeric=norm(g),
+            lines=(
+                f"norm of all gradients: {number(factor * sizes[0])} and "
+                f"{number(factor * sizes[1])} instead of {number(sizes[0])} and "
+                f"{number(sizes[1])}; clipping would keep the norm, not the factor",
+            ),
+            advice="look for a loss that is scaled before backward() and not scaled back, or "
+            "scaled back twice, and for a mean that is taken twice; where it is intended, set "
+            "`same_gradient: false`",
+            data={"ratio": factor},
+        )
+    ]
+
+
+def _on_another_batch(subject: Subject) -> Pairs | None:
+    """What the optimizer gets, and the gradient, on the second batch of the data."""
+    if not subject.has_data:
+        return None
+    plain, trained = subject.fresh(), subject.fresh()
+    for run in (plain, trained):
+        run.batch = list(run.batches(2))[1]
+    log = StepLog(trained, trained.make_optimizer())
+    if log.until_stepped(CALLS) is None or len(log.gradients) != 1:
+        return None
+    return _pairs(log.gradients[0], plain.gradients())
+
+
+CALLS = 8
+"""Calls of the training step after which it should have updated once, even if it accumulates."""
+
+
+def _clipped_one_by_one(pairs: Pairs, tolerance: float) -> float | None:
+    """The norm to which each tensor is clipped by itself, those below it left alone."""
+    norms, free = [], 0.0
     for mine, g in pairs.values():
-        assert mine is not None
-        ratio = float(np.sum(mine * g) / max(float(np.sum(g * g)), 1e-300))
-        parallel = norm(mine - ratio * g) <= 10 * tolerance * norm(g)
-        ratios.append(ratio if parallel and ratio > 0 else np.nan)
+        ratio = _factor(mine, g, tolerance)
+        if not 0 < ratio <= 1 + tolerance:
+            return None
         if abs(ratio - 1) < tolerance:
             free = max(free, norm(mine))
         else:
             norms.append(norm(mine))
-        largest.append(float(np.max(np.abs(mine))))
-    if np.allclose(ratios, ratios[0], rtol=1e-3):
-        return True  # one factor for all: `accumulation` judges it
-    one_bound = bool(norms) and np.allclose(norms, norms[0], rtol=1e-3) and free <= 1.001 * norms[0]
-    if max(ratios) <= 1 + tolerance and one_bound:
-        return True
-    bound = max(largest)
+    if not norms or not np.allclose(norms, norms[0], rtol=1e-3) or free > 1.001 * norms[0]:
+        return None
+    return norms[0]
+
+
+def _clipped_by_entry(pairs: Pairs, tolerance: float) -> bool:
+    bound = max(float(np.max(np.abs(mine))) for mine, _ in pairs.values())
     return all(
         np.allclose(mine, np.clip(g, -bound, bound), rtol=1e-3, atol=tolerance * bound)
         for mine, g in pairs.values()
-        if mine is not None
     )
 
 
@@ -188,7 +277,6 @@ def _decayed(pairs: Pairs, values: dict[str, Array], tolerance: float) -> bool:
     """The values themselves were added, times one factor (for some tensors none)."""
     factors = []
     for name, (mine, g) in pairs.items():
-        assert mine is not None
         rest, w = mine - g, values[name]
         if norm(rest) <= tolerance * norm(g):
             continue
