@@ -9,15 +9,16 @@ import numpy as np
 
 from gradcheck.checks.lib.outputs import all_values
 from gradcheck.checks.lib.probing import ROUNDINGS
-from gradcheck.checks.lib.running import in_eval
+from gradcheck.checks.lib.running import in_eval, inputs_of
 from gradcheck.frameworks.nested import parts, replaced
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.batches import Batch, divided, is_array
-from gradcheck.probe.subject import Subject
+from gradcheck.probe.subject import NotJudged, Subject
 from gradcheck.result import Finding
 
 PIECES = 4
-"""Into so many stretches an axis is divided: a smaller part without effect is not looked for."""
+"""Into so many stretches an axis is divided: a part without effect that is smaller is let pass, as
+the last entry of a causal mask is."""
 LONGEST = 4096
 """Axes longer than this are not looked at."""
 TRIES = 2
@@ -31,10 +32,14 @@ def idle_inputs(
 
     Looked at in eval mode, beside the initial values: a head that starts at zero hides every input.
     A part counts only where the batch varies in it: padding, and the rim of an image, may be idle.
+    What the training step does not hand to the model as it is, is the step's choice.
     """
     if subject.model is None or not subject.batch:
         return
-    look = _Look(subject, size)
+    try:
+        look = _Look(subject, size)
+    except NotJudged:  # the step calls the model without any tensor
+        return
     if not look.works:
         return
     for place, (name, array) in enumerate(look.inputs.items()):
@@ -62,7 +67,12 @@ class _Look:
             run.set(name, array + 0.3 * scale * rng.standard_normal(array.shape))
         self.run, self.rng = run, rng
         self.arrays = run.to_arrays(run.batch)
-        self.inputs = _inputs(self.arrays)
+        given = inputs_of(run)
+        self.inputs = {
+            name: array
+            for name, array in _inputs(self.arrays).items()
+            if any(np.array_equal(array, g) for g in given)
+        }
         self.state = run.state()
         base = self._values(self.arrays)
         self.works = base is not None and all(np.isfinite(b).all() for b in base)
@@ -151,7 +161,7 @@ def _idle_part(look: _Look, name: str, array: Array, axis: int) -> str | None:
         for piece in (varying[::2], varying[1::2]):
             if look.idle(name, (*[slice(None)] * axis, piece)):
                 idle += piece.tolist()
-    if not idle:
+    if len(idle) * PIECES < length:
         return None
     first = ", ".join(map(str, idle[:4])) + (", ..." if len(idle) > 4 else "")
     entries = "1 entry" if len(idle) == 1 else f"{len(idle)} entries"
