@@ -120,6 +120,16 @@ OPTIONS = (
         "FILE",
     ),
     Option(
+        "resume",
+        "--gradcheck-resume",
+        None,
+        "path",
+        None,
+        "Run only what an earlier JSON report lacks, or whose case or seed is another now; the "
+        "other results are taken from there",
+        "FILE",
+    ),
+    Option(
         "strict_plugins",
         "--gradcheck-strict-plugins",
         "gradcheck_strict_plugins",

@@ -12,6 +12,7 @@ import pytest
 
 from gradcheck.in_pytest.base import KEY, CheckFailed, GradcheckItem
 from gradcheck.in_pytest.scale import cost
+from gradcheck.report import clean
 from gradcheck.report.entry import Entry
 from gradcheck.report.judge import judge
 from gradcheck.report.text import error_text
@@ -71,7 +72,7 @@ class CaseItem(GradcheckItem):
     def runtest(self) -> None:
         started = time.perf_counter()
         try:
-            result = self.run_check()
+            result = clean.result(self.run_check())
         except BaseException:
             self.keep(self.entry.but(outcome="error", seconds=time.perf_counter() - started))
             raise

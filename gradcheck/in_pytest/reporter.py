@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gradcheck import options
-from gradcheck.in_pytest.base import Failure
+from gradcheck.in_pytest.base import Failure, GradcheckItem
 from gradcheck.in_pytest.reports import (
     asserted_in,
     entry_in,
@@ -34,6 +35,9 @@ class Reporter:
         self.session = session
         self.entries: dict[str, Entry] = {}
         self.failures: list[str] = []
+        self.problems: list[str] = []
+        """Sentences about reports that could not be written."""
+        self.collected: set[str] = set()
         self.changes: baseline.Changes | None = None
         self.baseline = self.read_baseline()  # before the JSON report may replace its file
         self.html_path = self.path_of("html")
@@ -53,7 +57,7 @@ class Reporter:
         if path is None:
             return None
         try:
-            return jsonfile.read(path)
+            return jsonfile.read(path, whole=True)
         except jsonfile.BadReport as error:
             raise pytest.UsageError(f"--gradcheck-baseline: {error}") from None
 
@@ -63,10 +67,8 @@ class Reporter:
             return None
         try:
             return jsonfile.JsonReport(path)
-        except OSError as error:
-            raise pytest.UsageError(
-                f"--gradcheck-json: {path} cannot be written: {error.strerror}"
-            ) from None
+        except jsonfile.Unwritable as error:
+            raise pytest.UsageError(f"--gradcheck-json: {error}") from None
 
     def try_html(self) -> None:
         """Raise pytest.UsageError now for a page that cannot be written when all is done."""
@@ -77,16 +79,12 @@ class Reporter:
             raise pytest.UsageError(
                 f"--gradcheck-html and --gradcheck-json both write {path}; name two files"
             )
-        there = path.exists()
+        from gradcheck.report.html import MARK
+
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.open("ab").close()
-        except OSError as error:
-            raise pytest.UsageError(
-                f"--gradcheck-html: {path} cannot be written: {error.strerror}"
-            ) from None
-        if not there:
-            path.unlink()
+            jsonfile.look_at(path, MARK)
+        except jsonfile.Unwritable as error:
+            raise pytest.UsageError(f"--gradcheck-html: {error}") from None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -115,6 +113,9 @@ class Reporter:
     def receive(self, entry: Entry) -> None:
         self.entries[entry.nodeid] = entry
         if self.json is not None:
+            if not self.json.begun:  # what was there before must not be lost if this run dies
+                for known in self.session.resumed.all_known():
+                    self.json.add(known)
             self.json.add(entry)
 
     def in_order(self) -> list[Entry]:
@@ -125,6 +126,7 @@ class Reporter:
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
         output = getattr(node, "workeroutput", None) or {}
         self.failures += output.get("gradcheck_plugin_failures", ())
+        self.session.resumed.take(output.get("gradcheck_kept", {}))
 
     def plugin_failures(self) -> list[str]:
         """Without those that the error of a case file already says."""
@@ -133,27 +135,59 @@ class Reporter:
         return [sentence for sentence in found if sentence not in said]
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Before junit writes its file."""
+        kept = self.session.resumed.kept
+        self.entries = {**kept, **self.entries}
+        if any(e.failed for e in kept.values()) and session.exitstatus in (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        ):
+            session.exitstatus = exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif kept and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = exitstatus = pytest.ExitCode.OK  # nothing was missing
         found = self.in_order()
+        complete = self.is_complete(session, exitstatus)
         self.session.remembered.learn(found)
         write_durations(self.config, {e.nodeid: e.seconds for e in found if e.check})
         if self.json is not None:
-            self.json.finish(found)
-        if self.html_path is not None and not self.config.option.collectonly:
+            self.json.finish(found, complete=complete)
+            self.problems += [self.json.problem] if self.json.problem else []
+        if self.html_path is not None and found and not self.config.option.collectonly:
             from gradcheck.report.html import write
 
-            write(self.html_path, jsonfile.document(found))
+            try:
+                write(self.html_path, jsonfile.document(found, complete=complete))
+            except OSError as error:
+                self.problems.append(f"{self.html_path} was not written: {error.strerror}")
+        if self.problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # who asked for a report needs it
         if self.baseline is not None and not self.config.option.collectonly:
             self.changes = baseline.compare(self.baseline, found)
             if self.changes.worse:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def is_complete(self, session: pytest.Session, exitstatus: int) -> bool:
+        """Whether every item that was collected has an entry, and the run ended by itself."""
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return False
+        here = [item.nodeid for item in session.items if isinstance(item, GradcheckItem)]
+        return self.entries.keys() >= {*here, *self.collected}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
+        """The items are known to the workers only."""
+        alone = self.session.cases_alone
+        self.collected.update(i for i in ids if alone or is_case_node(i))
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         verbosity = self.config.option.verbose
         found = self.in_order()
         lines = summary_lines(found, self.plugin_failures(), verbosity)
+        resumed = self.session.resumed.line()
+        lines += [resumed] if resumed else []
+        lines += [f"report: {sentence}" for sentence in self.problems]
         if self.changes is not None:
             lines += self.changes.lines()
         if in_actions():

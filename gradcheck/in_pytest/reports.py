@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from gradcheck.report import clean
 from gradcheck.report.entry import Entry
 from gradcheck.result import Finding
 
@@ -76,7 +77,7 @@ def stopped_entry(entry: Entry, report: pytest.TestReport) -> Entry:
     """The entry of an item that was skipped by a mark or whose setup or teardown failed."""
     if report.outcome == "skipped":
         return entry.but(outcome="skipped", reason=skip_reason(report))
-    text = str(report.longrepr)
+    text = clean.text(str(report.longrepr))
     finding = Finding(code="error", message=f"{report.when} failed: {raised(text)}")
     return entry.but(outcome="error", findings=(*entry.findings, finding), text=text)
 

@@ -24,6 +24,7 @@ from gradcheck.in_pytest import scale
 from gradcheck.in_pytest.base import KEY, GradcheckItem
 from gradcheck.in_pytest.collect import CaseFileNode, PluginFileNode
 from gradcheck.in_pytest.remembered import Remembered
+from gradcheck.in_pytest.resumed import Resumed
 from gradcheck.in_pytest.settings import layered, parse, reject_unknown, reject_values
 from gradcheck.in_pytest.watch import Watch, copy_of_stderr
 from gradcheck.report.live import Live, live_on_terminal
@@ -77,6 +78,7 @@ class Session:
         self._selected: dict[str, set[str]] = {}
         self.watch: Watch | None = None
         self.remembered = Remembered(config)
+        self.resumed = Resumed(config)
         self.time_limit: float | None = options.value(config, "timeout") or None
         """Seconds for a check of a case without `timeout`."""
         self._registries: dict[tuple[int, ...], Registry] = {}
@@ -222,8 +224,10 @@ class Session:
         if isinstance(item, GradcheckItem):
             item.start_entry()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
         if not hasattr(self.config, "workerinput"):  # there the controller did it
             for registry in self._registries.values():
                 self.reject_unknown_settings(registry)
@@ -238,6 +242,9 @@ class Session:
                 for item in items
             ]
             items[:] = scale.deal(items, costs, workers)
+        result = yield
+        self.resumed.leave_out(self.config, items)  # of what -k and -m have left
+        return result
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -260,6 +267,7 @@ class Session:
     def pytest_configure_node(self, node: Any) -> None:
         """xdist: every worker must order by the same figures."""
         node.workerinput["gradcheck_durations"] = scale.read_durations(self.config)
+        node.workerinput["gradcheck_resumed"] = self.resumed.known()
         node.workerinput["gradcheck_died"] = sorted(self.remembered.cases)
 
     @pytest.hookimpl
@@ -267,6 +275,7 @@ class Session:
         output = getattr(self.config, "workeroutput", None)
         if output is not None:
             output["gradcheck_plugin_failures"] = self.failures
+            output["gradcheck_kept"] = {n: e.order for n, e in self.resumed.kept.items()}
 
     # --- names ------------------------------------------------------------------------------
 

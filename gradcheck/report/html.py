@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from gradcheck.report.entry import as_float
+from gradcheck.report.jsonfile import put
 
+MARK = b"<title>gradcheck report</title>"
+"""What the beginning of every page has."""
 SCRIPTS = ("figures.js", "graph.js", "page.js")
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write the page for a JSON report (`jsonfile.document` or what `jsonfile.read` returns)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(document), encoding="utf-8")
+    """Write the page for a JSON report (`jsonfile.document`). Raises OSError; an earlier page is
+    then as it was."""
+    put(path, page(document).encode("utf-8", "backslashreplace"))
 
 
 def page(document: Mapping[str, Any]) -> str:

@@ -53,11 +53,15 @@ def test_the_ini_file(project, line: str, said: str) -> None:
 @pytest.mark.parametrize("items", [[1], [{}], [{"nodeid": "a"}]])
 def test_a_baseline_that_is_no_whole_report(project, items: list) -> None:
     project.cases(one="checks: {planned: }")
-    project.write("b.json", json.dumps({"schema_version": 1, "items": items}))
+    project.write("b.json", json.dumps({"schema_version": 1, "complete": True, "items": items}))
     result = project.run("--gradcheck", "--gradcheck-baseline=b.json")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*b.json is not a complete report*an item lacks one of *"])
-    whole = {"schema_version": 1, "items": [Entry.at("cases/a.yaml::one::planned").to_json()]}
+    whole = {
+        "schema_version": 1,
+        "complete": True,
+        "items": [Entry.at("cases/a.yaml::one::planned").to_json()],
+    }
     project.write("b.json", json.dumps(whole))
     assert project.run("--gradcheck", "--gradcheck-baseline=b.json").ret == 0
 

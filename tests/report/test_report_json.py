@@ -110,11 +110,12 @@ def test_the_file_is_valid_json_after_every_entry(tmp_path: Path) -> None:
     path = tmp_path / "new" / "r.json"
     report = jsonfile.JsonReport(path)
     found = []
+    assert not path.exists()
     for i in range(5):
-        assert [e.nodeid for e in jsonfile.read(path)] == found
         report.add(Entry.at(f"a.yaml::é{i}::x", order=5 - i))
         found.append(f"a.yaml::é{i}::x")
-    report.finish([Entry.at("a.yaml::last::x")])
+        assert [e.nodeid for e in jsonfile.read(path)] == found
+    report.finish([Entry.at("a.yaml::last::x")], complete=True)
     assert [e.nodeid for e in jsonfile.read(path)] == ["a.yaml::last::x"]
     assert list(path.parent.iterdir()) == [path]
 
