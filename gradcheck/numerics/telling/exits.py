@@ -37,9 +37,12 @@ def with_exits(findings: Sequence[Finding], explained: Explained | None) -> list
 
 def _with(finding: Finding, exits: Sequence[Exit], *, full: bool) -> Finding:
     places = [str(e.at) for e in exits]
-    declared = f"`stop: [{', '.join(places[:SHOWN])}]`"
-    lines = ["it has the same cause"]
+    lines, advice = ["it has the same cause"], None
     if full:
+        declared = f"`stop: [{', '.join(places[:SHOWN])}]`"
+        advice = (
+            f"keep the value in the graph; if the cut is meant, declare {declared} of this check"
+        )
         lines = [f"the cause is a value that leaves the graph: {_said(e)}" for e in exits[:SHOWN]]
         if len(exits) > SHOWN:
             lines.append(f"and {len(exits) - SHOWN} more such lines")
@@ -48,8 +51,7 @@ def _with(finding: Finding, exits: Sequence[Exit], *, full: bool) -> Finding:
         finding,
         where=finding.where or places[0],
         lines=(*finding.lines, *lines),
-        advice=f"keep the value in the graph; if the cut is meant, declare {declared} of this "
-        "check",
+        advice=advice,
         data={**finding.data, "stop": places},
     )
 
