@@ -198,10 +198,11 @@ def test_other_values_of_arguments() -> None:
 
 
 def test_an_argument_without_a_default_stays() -> None:
-    """It may be the size of an array, which native code trusts, or switch something on."""
+    """It may be the size of an array, which native code trusts, switch something on, or be a value
+    among the inputs."""
 
-    def first(x, n: int, last: int | None = None):
-        assert (n, last) == (3, 4)
+    def first(x, n: int, last: int | None = None, ignore_index: int = 0):
+        assert (n, last, ignore_index) == (3, 4, 0)
         return x[:n].copy(), lambda g: np.concatenate([g, np.zeros(len(x) - n)])
 
     result = check_op(first, {"x": (5,)}, {"n": 3, "last": 4}, variants=["arguments"])

@@ -12,6 +12,10 @@ OTHER = 0.7
 TINY = 1e-3
 """A positive float below this guards a division or ends an iteration: it is left alone."""
 
+VALUES = ("blank", "class", "id", "idx", "index", "label", "pad", "seed", "token")
+"""Whole numbers whose names end so stand for a value among the inputs (`ignore_index`, the blank of
+CTC), or for a draw: another one asks another question, which the inputs may not allow."""
+
 
 def other_arguments(
     specs: Specs,
@@ -24,6 +28,8 @@ def other_arguments(
     declared = {key: spec_of(specs, key, array) for key, array in arrays.items()}
     for name, default in defaults.items():
         if name in arrays or not isinstance(default, (int, float, tuple, list)):
+            continue
+        if isinstance(default, int) and name.rpartition("_")[2] in VALUES:
             continue
         changed = other(args.get(name, default))
         if changed is not None:
