@@ -12,7 +12,7 @@ OTHER = 0.7
 TINY = 1e-3
 """A positive float below this guards a division or ends an iteration: it is left alone."""
 
-VALUES = ("blank", "class", "id", "idx", "index", "label", "pad", "seed", "token")
+VALUES = ("blank", "class", "id", "idx", "index", "label", "seed", "token")
 """Whole numbers whose names end so stand for a value among the inputs (`ignore_index`, the blank of
 CTC), or for a draw: another one asks another question, which the inputs may not allow."""
 
