@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradcheck.commands import Mistake
 
@@ -27,12 +27,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="longest time of one trial (default: 60)"
     )
+    parser.add_argument(
+        "--checks",
+        default="",
+        metavar="C,C",
+        help="what to look at: data, graph, gradient, updates, rate (default: all)",
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write a JSON report")
+    parser.add_argument("--html", metavar="FILE", help="also write an HTML report")
     parser.add_argument("-v", "--verbose", action="store_true", help="show all lines")
     parser.add_argument("script", metavar="SCRIPT")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the script's own arguments")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from gradcheck.report.jsonfile import document
+    from gradcheck.watch.report import entries_of
     from gradcheck.watch.run import watch
     from gradcheck.watch.text import text_of
 
@@ -47,13 +57,29 @@ def run(arguments: argparse.Namespace) -> int:
     if terminal:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     print(text_of(seen, wanted, verbose=arguments.verbose))
+    if arguments.json or arguments.html:
+        write_reports(arguments, document(entries_of(seen, wanted)))
     return 1 if seen.findings else 0 if seen.could and seen.problem is None else 2
+
+
+def write_reports(arguments: argparse.Namespace, report: dict[str, Any]) -> None:
+    """The files that were asked for."""
+    from pathlib import Path
+
+    from gradcheck.report import html
+    from gradcheck.report.jsonfile import dumps
+
+    if arguments.json:
+        Path(arguments.json).write_bytes(dumps(report))
+    if arguments.html:
+        html.write(Path(arguments.html), report)
 
 
 def wanted_of(arguments: argparse.Namespace) -> Wanted:
     import os
 
-    from gradcheck.watch.run import Wanted
+    from gradcheck.phrases import did_you_mean
+    from gradcheck.watch.run import CHECKS, Wanted
 
     if not arguments.module and not os.path.isfile(arguments.script):
         raise Mistake(f"{arguments.script}: file not found; name the script that trains")
@@ -65,7 +91,13 @@ def wanted_of(arguments: argparse.Namespace) -> Wanted:
         ) from None
     if arguments.steps < 5:
         raise Mistake(f"--steps {arguments.steps}: at least 5 steps are needed to compare losses")
+    checks = tuple(c for c in arguments.checks.split(",") if c) or CHECKS
+    for check in checks:
+        if check not in CHECKS:
+            hint = did_you_mean(check, CHECKS, f"there are {', '.join(CHECKS)}")
+            raise Mistake(f"--checks {check}: there is no such check; {hint}")
     return Wanted(
+        checks=checks,
         script=arguments.script,
         arguments=tuple(arguments.arguments),
         module=arguments.module,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import numpy as np
 from gradcheck.numerics.calls import check_calls
 from gradcheck.result import Finding
 from gradcheck.source.line import Line
-from gradcheck.watch.look import Diary
+from gradcheck.watch.data import of_data
+from gradcheck.watch.look import Diary, Step
 from gradcheck.watch.session import Session, Watched
+from gradcheck.watch.steps import of_steps
 
 BUDGET = 5e7
 """Numbers that the proof of the ops may read and write, as in the check `gradient`."""
@@ -20,16 +23,40 @@ BUDGET = 5e7
 def facts(session: Session, diary: Diary) -> dict[str, Any]:
     """Everything that the process which asked needs to know, as JSON values; and findings."""
     notes: list[str] = []
+    found = [
+        *_of("data", of_data(session, diary, notes)),
+        *_of("updates", of_steps(session, diary)),
+    ]
     return {
         "optimizers": [_optimizer(w, diary) for w in session.optimizers],
         "steps": len(diary.steps),
         "backwards": len(diary.backwards),
         "losses": [b.loss for b in diary.backwards],
-        "models": len({id(f.model) for f in diary.fed}),
+        "beside": _beside(session, diary),
         "seconds": diary.seconds,
-        "findings": [],
+        "findings": found,
         "notes": notes,
     }
+
+
+def _of(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings, with the question that they answer."""
+    for finding in findings:
+        yield dataclasses.replace(finding, data={**finding.data, "check": check})
+
+
+def _beside(session: Session, diary: Diary) -> list[str]:
+    """The classes of models that take part and are, at least in part, in no optimizer, though they
+    could be trained: a target network, a model of perception."""
+    held = {id(p) for w in session.optimizers for p in w.held()}
+    found = {}
+    for fed in diary.fed:
+        for watched in session.optimizers[:1]:
+            framework = watched.framework
+            leaves = framework.named_parameters(fed.model).values()
+            if any(framework.trainable(p) and id(p) not in held for p in leaves):
+                found[type(fed.model).__name__] = True
+    return list(found)
 
 
 def _optimizer(watched: Watched, diary: Diary) -> dict[str, Any]:
@@ -38,15 +65,23 @@ def _optimizer(watched: Watched, diary: Diary) -> dict[str, Any]:
     return {
         "number": watched.number,
         "name": type(watched.optimizer).__name__,
+        "framework": watched.framework.name,
         "at": _text(watched.at),
         "steps": len(steps),
         "rates": steps[-1].rates if steps else watched.rates(),
         "names": names,
-        "missing": [n for n in names if all(s.norms.get(n) is None for s in steps)]
-        if steps
-        else [],
+        "missing": [watched.full_name(n) for n in _missing(watched, diary, names, steps)],
         "roots": {name: type(model).__name__ for name, model in watched.named.roots.items()},
     }
+
+
+def _missing(watched: Watched, diary: Diary, names: list[str], steps: list[Step]) -> list[str]:
+    """Names without gradient in every step; where the script did not come to a step, all of them
+    if backward() left none."""
+    if steps:
+        return [n for n in names if all(s.norms.get(n) is None for s in steps)]
+    ran = [b for b in diary.backwards if watched.number in b.clean]
+    return names if ran and not any(b.filled.get(watched.number) for b in ran) else []
 
 
 def _text(at: Line | None) -> str | None:
@@ -64,4 +99,4 @@ def of_gradients(diary: Diary, values: dict[str, Any]) -> Iterator[Finding]:
         "of": "tape" if diary.tape else "handwritten",
     }
     for fault in proof.faults:
-        yield fault.finding
+        yield from _of("gradient", [fault.finding])

@@ -27,13 +27,15 @@ from gradcheck.watch.trial import TrialRun
 @dataclass
 class Backward:
     """One call of backward(). loss: its value, NaN for several numbers. graph: whether there was
-    one to go back through. clean: by optimizer number, whether it began without gradients."""
+    one to go back through. clean: by optimizer number, whether it began without gradients; filled:
+    whether there were some afterwards."""
 
     loss: float
     at: Line | None
     graph: bool
     clean: dict[int, bool]
     calls: list[Called]
+    filled: dict[int, bool] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,12 +52,15 @@ class Called:
 
 @dataclass
 class Fed:
-    """A module was called from outside any module. training: of the module itself."""
+    """A module was called from outside any module. training: of the module itself. sensitive: a
+    layer within for which that matters, '' for none. graph: whether its result has a graph."""
 
     model: Any
     arrays: list[Array]
     training: bool
     at: Line | None
+    sensitive: str
+    graph: bool
 
 
 @dataclass
@@ -111,8 +116,13 @@ class Look:
     # --- events ----------------------------------------------------------------------------------
 
     def model_called(self, framework: Framework, model: Any, inputs: Any, output: Any) -> None:
+        if not framework.named_parameters(model):
+            return  # a loss
         arrays = [array for value in inputs if (array := _array(framework, value)) is not None]
-        fed = Fed(model, arrays, bool(getattr(model, "training", True)), users_line())
+        training = bool(getattr(model, "training", True))
+        graph = any(framework.trainable(tensor) for tensor in _tensors(output))
+        sensitive = "" if training else _sensitive(model)
+        fed = Fed(model, arrays, training, users_line(), sensitive, graph)
         self.fed = [*self.fed[-15:], fed]
 
     def loss_called(self, framework: Framework, call: LossCall) -> None:
@@ -151,11 +161,16 @@ class Look:
         self.diary.backwards.append(backward)
         self.diary.fed.extend(self.fed)
         for watched in self.session.optimizers:
+            watched.name()
             self.since.setdefault(watched.number, []).append(backward)
         return graph
 
     def after_backward(self, framework: Framework, output: Any) -> None:
-        pass
+        if self.diary.backwards:
+            self.diary.backwards[-1].filled = {
+                watched.number: any(_any(watched.framework.grad(p)) for p in watched.held())
+                for watched in self.session.optimizers
+            }
 
     def before_step(self, watched: Watched) -> None:
         watched.name()
@@ -230,6 +245,25 @@ class Look:
                         found[parameter] = norm(grad)
             if found:
                 self.diary.unheld[name] = found
+
+
+def _tensors(output: Any) -> list[Any]:
+    """The tensors among what a model returned, at the top level."""
+    if isinstance(output, dict):
+        output = list(output.values())
+    elif not isinstance(output, (list, tuple)) and not hasattr(output, "shape"):
+        output = list(getattr(output, "__dict__", {}).values())
+    values = output if isinstance(output, (list, tuple)) else [output]
+    return [v for v in values if hasattr(v, "requires_grad")]
+
+
+def _sensitive(model: Any) -> str:
+    """The class of a layer that does something else in train mode; '' where there is none."""
+    for module in model.modules() if hasattr(model, "modules") else ():
+        name = type(module).__name__
+        if "BatchNorm" in name or ("Dropout" in name and getattr(module, "p", 1) > 0):
+            return name
+    return ""
 
 
 def _any(grad: Array | None) -> bool:

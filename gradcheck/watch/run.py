@@ -25,6 +25,9 @@ from gradcheck.result import Finding
 from gradcheck.watch import sweep
 from gradcheck.watch.spec import Spec, Trial, cut_of, write
 
+CHECKS = ("data", "graph", "gradient", "updates", "rate")
+"""The questions that are asked of a script."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -35,7 +38,7 @@ class Wanted:
     module: bool = False
     steps: int = 40
     rates: tuple[float, ...] = ()
-    checks: tuple[str, ...] = ("data", "graph", "gradient", "updates", "rate")
+    checks: tuple[str, ...] = CHECKS
     seconds: float = 60.0
     plugins: tuple[str, ...] = ("plugins",)
 
@@ -89,9 +92,13 @@ def _watch(wanted: Wanted, script: Script, say: Callable[[str], None]) -> Seen:
         return seen
     seen.notes += facts["notes"]
     seen.findings += [Finding.from_json(f) for f in facts["findings"]]
-    if _nothing_to_see(wanted, facts, seen):
-        return seen
     missing = [n for o in facts["optimizers"] for n in o["missing"]]
+    if _nothing_to_see(wanted, facts, seen):
+        if missing and "graph" in wanted.checks:  # an error behind a cut is often its effect
+            say("where the graph is cut")
+            cuts = _cuts(script, missing, again=True)
+            seen.findings = [*_cut_findings(cuts, facts), *seen.findings]
+        return seen
     cuts: list[Cut] = []
     if missing and "graph" in wanted.checks:
         say("where the graph is cut")
@@ -103,9 +110,13 @@ def _watch(wanted: Wanted, script: Script, say: Callable[[str], None]) -> Seen:
         _rate(wanted, script, facts, cuts, missing, seen, say)
     final = script.complete()
     if final:
-        known = len(facts["findings"])
-        seen.findings += [Finding.from_json(f) for f in final["findings"][known:]]
+        wrong = [Finding.from_json(f) for f in final["findings"][len(facts["findings"]) :]]
+        if wrong and any(f.data.get("check") == "rate" for f in seen.findings):
+            seen.findings = [f for f in seen.findings if f.data.get("check") != "rate"]
+            seen.notes.append(UNJUDGED + MEND)
+        seen.findings += wrong
         seen.facts = final
+    seen.findings = [f for f in seen.findings if f.data.get("check") in wanted.checks]
     return seen
 
 
@@ -129,8 +140,10 @@ def _nothing_to_see(wanted: Wanted, facts: dict[str, Any], seen: Seen) -> bool:
 # --- the graph ------------------------------------------------------------------------------------
 
 
-def _cuts(script: Script, missing: Sequence[str]) -> list[Cut]:
-    result = script.trials([Trial("trace", "", names=tuple(missing), seconds=60.0)])[0]
+def _cuts(script: Script, missing: Sequence[str], *, again: bool = False) -> list[Cut]:
+    """again: with a script that does not get to its second step, from its first line on."""
+    trial = Trial("trace", "", names=tuple(missing), seconds=60.0)
+    result = script.trials([trial], again=again)[0]
     return [cut_of(cut) for cut in result.get("cuts", ())]
 
 
@@ -144,7 +157,8 @@ def _cut_findings(cuts: Sequence[Cut], facts: dict[str, Any]) -> list[Finding]:
             if index is not None:
                 behind.setdefault(place(cuts[index]), []).append(name)
     found = []
-    for at, names in behind.items():
+    for at, full in behind.items():
+        names = _shown(full, facts)
         cut = next(c for c in cuts if place(c) == at)
         lines = [cut.text]
         if len(names) < total:
@@ -163,6 +177,7 @@ def _cut_findings(cuts: Sequence[Cut], facts: dict[str, Any]) -> list[Finding]:
                 data={
                     "fix": rewrite(cut.text) or kept(cut.text),
                     "kind": cut.kind,
+                    "check": "graph",
                     "parameters": names,
                 },
             )
@@ -180,11 +195,22 @@ def _advice(cut: Cut) -> str:
     )
 
 
+def _shown(names: Sequence[str], facts: dict[str, Any]) -> list[str]:
+    """Full names as a person knows them: with the model's name where there are several."""
+    shown = []
+    for full in names:
+        number, _, name = full.partition(":")
+        roots = list(facts["optimizers"][int(number)]["roots"])
+        several = len(facts["optimizers"]) > 1 and len(roots) == 1
+        shown.append(f"{roots[0]}.{name}" if several else name)
+    return shown
+
+
 def _no_way(missing: Sequence[str], facts: dict[str, Any]) -> str:
     total = sum(len(o["names"]) for o in facts["optimizers"])
     return (
         f"{len(missing)} of {total} parameters in the optimizer got no gradient in these steps, "
-        f"and no cut explains it: the loss does not use them ({some(missing)})"
+        f"and no cut explains it: the loss does not use them ({some(_shown(missing, facts))})"
     )
 
 
@@ -201,8 +227,10 @@ def _rate(
     say: Callable[[str], None],
 ) -> None:
     reason = _not_judged(facts)
+    if reason is None and any(f.code in SPOILING for f in seen.findings):
+        reason = MEND
     if reason is not None:
-        seen.notes.append(f"the learning rate was not judged: {reason}")
+        seen.notes.append(UNJUDGED + reason)
         return
     optimizer = facts["optimizers"][0]
     rate = max(optimizer["rates"])
@@ -224,12 +252,13 @@ def _rate(
             "it and watch again"
         )
         return
-    runs = [
-        sweep.Ran(rate * t.factor, tuple(map(float, r["losses"])), r["how"])
-        for t, r in zip(trials, results[1:])
-        if r
-    ]
     own = results[0]
+    if own:  # a warm-up ends higher than its first steps
+        rate = own["peak"] or rate
+    runs = _runs(rate, trials, results[1:])
+    if not wanted.rates and sweep.leads_nowhere(rate, runs):
+        lower = [replace(base, factor=f) for f in sweep.LOWER]
+        runs += _runs(rate, lower, script.trials(lower))
     long = sweep.Ran(rate, tuple(map(float, own["losses"])), own["how"]) if own else None
     verdict = sweep.judge(rate, runs, long)
     seen.verdict = verdict
@@ -244,9 +273,42 @@ def _rate(
             where=optimizer["at"],
             lines=(verdict.row(wanted.steps),),
             advice=f"try lr={sweep.rate_text(verdict.best)}",
-            data={"fix": f"lr={sweep.rate_text(verdict.best)}", **verdict.to_json()},
+            data={
+                "fix": f"lr={sweep.rate_text(verdict.best)}",
+                "check": "rate",
+                **verdict.to_json(),
+            },
         )
     )
+
+
+def _runs(
+    rate: float, trials: Sequence[Trial], results: Sequence[dict[str, Any]]
+) -> list[sweep.Ran]:
+    return [
+        sweep.Ran(rate * t.factor, tuple(map(float, r["losses"])), r["how"])
+        for t, r in zip(trials, results)
+        if r
+    ]
+
+
+UNJUDGED = "the learning rate was not judged: "
+MEND = "mend what stands above first, which changes it"
+SPOILING = {
+    "softmax_twice",
+    "sign_flipped",
+    "gradient_accumulates",
+    "cleared_too_soon",
+    "stepped_twice",
+    "stale_optimizer",
+    "loss_not_finite",
+    "gradient_not_finite",
+    "not_finite",
+    "rate_zero",
+    "not_in_optimizer",
+    "misaligned",
+}
+"""Findings behind which the losses of other rates say nothing about the rate."""
 
 
 def _not_judged(facts: dict[str, Any]) -> str | None:
@@ -256,6 +318,8 @@ def _not_judged(facts: dict[str, Any]) -> str | None:
     rates = facts["optimizers"][0]["rates"]
     if not rates or max(rates) <= 0:
         return "the optimizer shows no rate"
+    if facts["beside"]:
+        return f"{facts['beside'][0]} takes part and is not trained, so the loss may move by itself"
     return None
 
 
@@ -292,6 +356,7 @@ class Script:
             plugins=wanted.plugins,
             report=str(report),
             module=wanted.module,
+            proof="gradient" in wanted.checks,
             commands=take,
             answers=give,
         )
@@ -313,13 +378,14 @@ class Script:
             return {}
         return self._read(self.folder / "report.json")
 
-    def trials(self, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-        """The results of trials, in their order; {} for one that died. A few run at once."""
+    def trials(self, trials: Sequence[Trial], *, again: bool = False) -> list[dict[str, Any]]:
+        """The results of trials, in their order; {} for one that died. A few run at once. again:
+        by running the script again, though copies could be made."""
         named = []
         for trial in trials:
             self.count += 1
             named.append(replace(trial, result=str(self.folder / f"trial{self.count}.json")))
-        if self.split:
+        if self.split and not again:
             self._by_copies(named)
         else:
             self._by_running_again(named)

@@ -43,6 +43,10 @@ class Watched:
     def rates(self) -> list[float]:
         return [float(group["lr"]) for group in groups_of(self.optimizer) if "lr" in group]
 
+    def full_name(self, name: str) -> str:
+        """A name that no parameter of another optimizer has."""
+        return f"{self.number}:{name}"
+
     def name(self) -> None:
         """Find the names, from within an event."""
         held = self.held()
@@ -187,11 +191,19 @@ def may_fork() -> bool:
     try:
         if len(os.listdir("/proc/self/task")) != 1:
             return False
-        reading = [os.readlink(f"/proc/self/fd/{fd}") for fd in _descriptors() if fd > 2]
+        opened = {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in _descriptors() if fd > 2}
+        read = [path for fd, path in opened.items() if _reads(fd)]
     except OSError:
         return False
-    devices = [path for path in reading if path.startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri"))]
-    return not devices and not any(os.path.isfile(path) for path in reading)
+    devices = [p for p in opened.values() if p.startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri"))]
+    return not devices and not any(os.path.isfile(path) for path in read)
+
+
+def _reads(descriptor: int) -> bool:
+    """Whether a file is open for reading: copies of the process would share its position."""
+    with open(f"/proc/self/fdinfo/{descriptor}") as file:
+        flags = next(line for line in file if line.startswith("flags:"))
+    return int(flags.split()[1], 8) & os.O_ACCMODE != os.O_WRONLY
 
 
 def _descriptors() -> list[int]:

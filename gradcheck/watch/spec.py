@@ -33,8 +33,9 @@ class Trial:
 @dataclass(frozen=True)
 class Spec:
     """script: as given. arguments: its own. scratch: a folder for all files. steps: how many are
-    looked at. commands, answers: file descriptors to the process that asked, None where trials
-    have to run the script again. trial: what to do in place of looking."""
+    looked at. proof: whether the ops are checked. commands, answers: file descriptors to the
+    process that asked, None where trials have to run the script again. trial: what to do in place
+    of looking."""
 
     script: str
     arguments: tuple[str, ...]
@@ -44,6 +45,7 @@ class Spec:
     steps: int = 6
     seed: int = 0
     module: bool = False
+    proof: bool = True
     commands: int | None = None
     answers: int | None = None
     trial: Trial | None = None

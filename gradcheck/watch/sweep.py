@@ -10,13 +10,15 @@ from gradcheck.checks.lib.words import number, times
 
 FACTORS = (0.1, 1.0, 10.0, 100 / 3, 100.0, 1000.0)
 """Of the script's own rate; a tenth shows which way it goes."""
+LOWER = (0.01, 0.001, 0.0001)
+"""Tried as well where the own rate and those above it lead nowhere."""
 LAST = 5
 """Losses at the end whose mean counts as the last one: batches differ."""
 FALLS = 0.2
 """Share of the first loss by which the best rate must lower it: less is the noise of batches."""
 ENOUGH = 0.9
-"""Share of the largest fall that a rate must reach to be advised: the lowest such rate has most
-room to the cliff."""
+"""Share of the largest fall that a rate must reach to be advised. Of those above the own rate the
+lowest is advised, which has most room to the cliff; of those below it the highest."""
 FEW = 8.0
 """A rate this many times higher must be better before the own one is called too low: within it,
 schedules and longer training make up for the difference."""
@@ -85,6 +87,13 @@ def rate_text(rate: float) -> str:
     return f"{float(f'{rate:.2g}'):g}"
 
 
+def leads_nowhere(rate: float, runs: Sequence[Ran]) -> bool:
+    """Whether neither the own rate nor another one lowers the loss."""
+    verdict = judge(rate, runs, None)
+    last = min((r.last for r in runs), default=math.inf)
+    return math.isnan(verdict.first) or verdict.first - last < FALLS * abs(verdict.first)
+
+
 def judge(rate: float, runs: Sequence[Ran], own: Ran | None) -> Verdict:
     """own: the script's own rate with LONGER times as many steps, where it was run."""
     starts = [r.losses[0] for r in runs if r.losses and math.isfinite(r.losses[0])]
@@ -100,8 +109,9 @@ def judge(rate: float, runs: Sequence[Ran], own: Ran | None) -> Verdict:
     if math.isfinite(best.last) and fall >= FALLS * abs(first):
         if advised.rate >= FEW * rate and not _arrives(own or mine, advised.last, fall):
             code = "lr_too_low"
-        elif advised.rate <= rate / FEW * 2 and first - mine.last < FALLS * fall:
-            code = "lr_too_high"
+        highest = max((r for r in room if r.rate < rate), key=lambda r: r.rate, default=None)
+        if code == "fine" and highest is not None and first - mine.last < FALLS * fall:
+            return Verdict("lr_too_high", rate, highest.rate, first, runs)
     return Verdict(code, rate, advised.rate, first, runs)
 
 

@@ -38,8 +38,10 @@ class TrialRun:
         self.failed: list[str] = []
         self.not_finite: dict[str, Any] | None = None
         self.trace: CutTrace | None = None
-        self.backwards = 0
+        self.latest: Any = None
+        self.traced: set[str] = set()
         self.rates: dict[int, list[Any]] = {}
+        self.peak = 0.0
         self.until = time.monotonic() + trial.seconds
         self.stack = ExitStack()
 
@@ -64,9 +66,10 @@ class TrialRun:
         pass
 
     def before_backward(self, framework: Framework, output: Any) -> bool:
-        self.backwards += 1
         if self.trace is not None:
-            self._look_for_cuts(output)
+            self.latest = output
+            for watched in self.session.optimizers:
+                watched.name()
         value = np.asarray(framework.value(output))
         loss = float(value.reshape(-1)[0]) if value.size == 1 else math.nan
         self.pending.append(loss)
@@ -83,6 +86,8 @@ class TrialRun:
 
     def before_step(self, watched: Watched) -> None:
         watched.name()
+        if self.trace is not None:
+            self._look_for_cuts(watched)
         bad = [
             name
             for name, leaf in watched.named.leaves.items()
@@ -92,6 +97,7 @@ class TrialRun:
             self.not_finite = {"step": watched.steps, "names": bad}
         if self.trial.bridge and watched.steps == 1:
             self._say_whether_it_holds(watched)
+        self.peak = max([self.peak, *watched.rates()])
         if self.trial.factor != 1.0:
             groups = groups_of(watched.optimizer)
             self.rates[watched.number] = [group.get("lr") for group in groups]
@@ -112,27 +118,35 @@ class TrialRun:
             self.finish("steps")
 
     def ended(self, how: str, where: str | None) -> None:
+        if self.trace is not None:
+            for watched in self.session.optimizers:
+                self._look_for_cuts(watched)
         self.finish(how)
+
+    def _among(self, watched: Watched) -> dict[str, Any]:
+        """What an optimizer holds of the parameters that the trial is about, by their full name."""
+        full = {watched.full_name(n): leaf for n, leaf in watched.named.leaves.items()}
+        return {n: leaf for n, leaf in full.items() if n in self.trial.names}
 
     def _say_whether_it_holds(self, watched: Watched) -> None:
         """The second step is the first whose forward ran over the bridge."""
-        leaves = [leaf for n, leaf in watched.named.leaves.items() if n in self.trial.names]
+        leaves = self._among(watched).values()
         if leaves and all(watched.framework.grad(leaf) is None for leaf in leaves):
             self.failed.append("no gradient reached the parameters behind it")
 
     # --- the end ---------------------------------------------------------------------------------
 
-    def _look_for_cuts(self, output: Any) -> None:
+    def _look_for_cuts(self, watched: Watched) -> None:
+        """Behind the output of the last backward before an optimizer steps: that is its loss. The
+        first forward of all ran before the tracer was on."""
         assert self.trace is not None
-        wanted: dict[str, Any] = {}
-        for watched in self.session.optimizers:
-            watched.name()
-            wanted.update(
-                (n, leaf) for n, leaf in watched.named.leaves.items() if n in self.trial.names
-            )
-        for cut in self.trace.cuts(output, wanted):
-            self.cuts.setdefault(f"{cut.kind} {cut.inside} {cut.where}", cut)
-        if self.cuts or self.backwards > 2 * max(1, len(self.session.optimizers)):
+        wanted = self._among(watched)
+        late = watched.steps >= 1 or self.session.spec.trial is not None
+        if wanted and late and self.latest is not None:
+            for cut in self.trace.cuts(self.latest, wanted):
+                self.cuts.setdefault(f"{cut.kind} {cut.inside} {cut.where}", cut)
+            self.traced |= set(wanted)
+        if self.traced >= set(self.trial.names) or watched.steps > 3:
             self.finish("steps")
 
     def finish(self, how: str) -> None:
@@ -147,6 +161,7 @@ class TrialRun:
                     "losses": self.losses,
                     "cuts": [dataclasses.asdict(cut) for cut in self.cuts.values()],
                     "failed": self.failed,
+                    "peak": self.peak,
                     "not_finite": self.not_finite,
                 }
             ),

@@ -71,7 +71,7 @@ class Alignment:
             if not shares:
                 reason = "the targets cannot be matched with positions of the model's output"
             else:
-                findings.extend(_shifted(shares, options.shift))
+                findings.extend(shifted(shares, options.shift))
                 if not findings and options.last and shares.get(1, 0.0) >= 0.9:
                     findings.extend(_last(run, inputs, seen[0], options))
                 if not findings and options.all_positions and len(seen) == 1:
@@ -150,7 +150,8 @@ def _slice_of(full: Array, rows: Array) -> Array | None:
     return None
 
 
-def _shifted(shares: dict[int, float], wanted: int) -> Iterator[Finding]:
+def shifted(shares: dict[int, float], wanted: int) -> Iterator[Finding]:
+    """shares: for each shift s, the share of targets that equal the input s later."""
     best = max(shares, key=lambda s: (shares[s], s == wanted))
     if shares[best] < 0.9 or shares.get(wanted, 0.0) >= 0.9 or best == wanted:
         return
