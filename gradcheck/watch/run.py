@@ -96,8 +96,8 @@ def _watch(wanted: Wanted, script: Script, say: Callable[[str], None]) -> Seen:
     if _nothing_to_see(wanted, facts, seen):
         if missing and "graph" in wanted.checks:  # an error behind a cut is often its effect
             say("where the graph is cut")
-            cuts = _cuts(script, missing, again=True)
-            seen.findings = [*_cut_findings(cuts, facts), *seen.findings]
+            behind = _cuts(script, missing, again=True)
+            seen.findings = [*_cut_findings(behind, facts), *seen.findings]
         return seen
     cuts: list[Cut] = []
     if missing and "graph" in wanted.checks:

@@ -15,7 +15,7 @@ BUGS = {
     "lstm.py": ("loss = criterion(", "the targets are shifted once too often: 2 ahead"),
     "vae.py": (
         "optimizer = torch.optim.Adam",
-        "2 of 10 parameters of model get a gradient and are",
+        "2 of 10 parameters of model get a gradient and",
     ),
     "gan.py": ("output = D(fake.detach())", "the graph is cut: 4 of 8 parameters get no gradient"),
     "dqn.py": ("q = torch.tensor(", "the graph is cut: 6 of 6 parameters get no gradient"),
