@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from gradcheck.names import bundled
-from gradcheck.source.harness import HOME
+from gradcheck.source.line import HOME
 from gradcheck.source.line import Line
 
 _LIBRARIES = tuple(
