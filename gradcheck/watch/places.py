@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from gradcheck.names import bundled
-from gradcheck.source.line import HOME
-from gradcheck.source.line import Line
+from gradcheck.source.line import HOME, Line
 
 _LIBRARIES = tuple(
     os.path.realpath(sysconfig.get_path(name)) + os.sep
