@@ -243,8 +243,7 @@ def _rate(
     )
     say(f"{len(factors)} learning rates, {wanted.steps} steps each")
     trials = [replace(base, factor=f) for f in factors]
-    longer = replace(base, steps=sweep.LONGER * wanted.steps, seconds=wanted.seconds / 6)
-    results = script.trials([longer, *trials])
+    results = script.trials(trials)
     failed = [text for r in results for text in r.get("failed", ())]
     if failed:
         seen.notes.append(
@@ -252,15 +251,28 @@ def _rate(
             "it and watch again"
         )
         return
-    own = results[0]
+    own = next((r for t, r in zip(trials, results) if t.factor == 1.0 and r), None)
     if own:  # a warm-up ends higher than its first steps
         rate = own["peak"] or rate
-    runs = _runs(rate, trials, results[1:])
+    runs = _runs(rate, trials, results)
     if not wanted.rates and sweep.leads_nowhere(rate, runs):
         lower = [replace(base, factor=f) for f in sweep.LOWER]
         runs += _runs(rate, lower, script.trials(lower))
-    long = sweep.Ran(rate, tuple(map(float, own["losses"])), own["how"]) if own else None
-    verdict = sweep.judge(rate, runs, long)
+    verdict = sweep.judge(rate, runs)
+    if verdict.code == "lr_too_low":
+        say("whether its own learning rate gets there later")
+        steps = sweep.LONGER * wanted.steps
+        longer = replace(base, steps=steps, seconds=wanted.seconds / 2, goal=verdict.goal)
+        confirmed = None
+        for ran in _runs(rate, [longer], script.trials([longer])):
+            confirmed = sweep.confirm(verdict, ran, wanted.steps)
+        if confirmed is None:
+            seen.notes.append(
+                f"{wanted.steps} steps at a learning rate of {sweep.rate_text(verdict.best or 0)} "
+                "lower the loss more, but a step takes too long to see where the script's own "
+                "rate gets; --seconds gives it more time"
+            )
+        verdict = confirmed or replace(verdict, code="fine")
     seen.verdict = verdict
     if verdict.code == "fine":
         return

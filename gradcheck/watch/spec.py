@@ -18,7 +18,8 @@ class Trial:
 
     kind: 'rate' trains with the rates multiplied by `factor`; 'trace' looks for the cuts that lie
     between the loss and the parameters `names`. steps: of the optimizer, at most; seconds: at most.
-    bridge: cuts that are bridged meanwhile. result: the file for what it found.
+    goal: a mean loss that ends it early. bridge: cuts that are bridged meanwhile. result: the file
+    for what it found.
     """
 
     kind: Literal["rate", "trace"]
@@ -26,6 +27,7 @@ class Trial:
     factor: float = 1.0
     steps: int = 40
     seconds: float = 60.0
+    goal: float | None = None
     bridge: tuple[Cut, ...] = ()
     names: tuple[str, ...] = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradcheck.checks.lib.words import number, times
 
@@ -22,8 +22,9 @@ lowest is advised, which has most room to the cliff; of those below it the highe
 FEW = 8.0
 """A rate this many times higher must be better before the own one is called too low: within it,
 schedules and longer training make up for the difference."""
-LONGER = 10
-"""The own rate has so many times as many steps to get where the best one got."""
+LONGER, SEEN = 10, 4
+"""The own rate has so many times as many steps to get where the best one got; of a script whose
+steps take long, at least SEEN times as many must have been seen."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,15 @@ class Ran:
 
 @dataclass(frozen=True)
 class Verdict:
-    """code: 'lr_too_low', 'lr_too_high' or 'fine'. best: the rate to advise."""
+    """code: 'lr_too_low', 'lr_too_high' or 'fine'. best: the rate to advise. goal: the loss that
+    the own rate has to reach, given longer, to be no cause of complaint."""
 
     code: str
     rate: float
     best: float | None
     first: float
     runs: Sequence[Ran]
+    goal: float | None = None
 
     @property
     def message(self) -> str:
@@ -89,13 +92,13 @@ def rate_text(rate: float) -> str:
 
 def leads_nowhere(rate: float, runs: Sequence[Ran]) -> bool:
     """Whether neither the own rate nor another one lowers the loss."""
-    verdict = judge(rate, runs, None)
+    verdict = judge(rate, runs)
     last = min((r.last for r in runs), default=math.inf)
     return math.isnan(verdict.first) or verdict.first - last < FALLS * abs(verdict.first)
 
 
-def judge(rate: float, runs: Sequence[Ran], own: Ran | None) -> Verdict:
-    """own: the script's own rate with LONGER times as many steps, where it was run."""
+def judge(rate: float, runs: Sequence[Ran]) -> Verdict:
+    """The verdict of equally many steps at each rate. 'lr_too_low' is a suspicion: `confirm` it."""
     starts = [r.losses[0] for r in runs if r.losses and math.isfinite(r.losses[0])]
     mine = next((r for r in runs if r.rate == rate), None)
     first = starts[0] if starts else math.nan
@@ -105,18 +108,24 @@ def judge(rate: float, runs: Sequence[Ran], own: Ran | None) -> Verdict:
     fall = first - best.last
     room = [r for r in runs if not r.diverged and first - r.last >= ENOUGH * fall]
     advised = min(room, key=lambda r: r.rate) if room else best
-    code = "fine"
-    if math.isfinite(best.last) and fall >= FALLS * abs(first):
-        if advised.rate >= FEW * rate and not _arrives(own or mine, advised.last, fall):
-            code = "lr_too_low"
-        highest = max((r for r in room if r.rate < rate), key=lambda r: r.rate, default=None)
-        if code == "fine" and highest is not None and first - mine.last < FALLS * fall:
-            return Verdict("lr_too_high", rate, highest.rate, first, runs)
-    return Verdict(code, rate, advised.rate, first, runs)
+    if not math.isfinite(best.last) or fall < FALLS * abs(first):
+        return Verdict("fine", rate, advised.rate, first, runs)
+    if advised.rate >= FEW * rate:
+        goal = advised.last + (1 - ENOUGH) * fall
+        return Verdict("lr_too_low", rate, advised.rate, first, runs, goal)
+    highest = max((r for r in room if r.rate < rate), key=lambda r: r.rate, default=None)
+    if highest is not None and first - mine.last < FALLS * fall:
+        return Verdict("lr_too_high", rate, highest.rate, first, runs)
+    return Verdict("fine", rate, advised.rate, first, runs)
 
 
-def _arrives(own: Ran, goal: float, fall: float) -> bool:
-    """Whether a long run comes within a tenth of the fall of where the best rate got."""
-    window = min(LAST, max(1, len(own.losses) // 3))
-    means = [sum(own.losses[i : i + window]) / window for i in range(len(own.losses) - window + 1)]
-    return any(mean <= goal + (1 - ENOUGH) * fall for mean in means)
+def confirm(verdict: Verdict, own: Ran, steps: int) -> Verdict | None:
+    """Whether a rate is too low, by a long run at it: fine if it arrives at the goal, None if it
+    was too short to say. steps: of the other runs."""
+    assert verdict.goal is not None
+    means = [sum(own.losses[i : i + LAST]) / LAST for i in range(len(own.losses) - LAST + 1)]
+    if any(mean <= verdict.goal for mean in means):
+        return replace(verdict, code="fine")
+    if own.how == "time" and len(own.losses) < SEEN * steps:
+        return None
+    return verdict

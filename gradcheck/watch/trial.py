@@ -21,9 +21,14 @@ from gradcheck.frameworks.protocol import (
 from gradcheck.result import plain
 from gradcheck.watch.session import LossCall, Session, Watched, groups_of, save
 from gradcheck.watch.spec import Trial
+from gradcheck.watch.sweep import LAST
 
 DIVERGED = 1e3
 """A loss of so many times the first one (or 1, if that is smaller) will not come back."""
+
+
+IDLE = 5
+"""A trial may last so many times as long as it may compute."""
 
 
 class TrialRun:
@@ -42,7 +47,9 @@ class TrialRun:
         self.traced: set[str] = set()
         self.rates: dict[int, list[Any]] = {}
         self.peak = 0.0
-        self.until = time.monotonic() + trial.seconds
+        # of this process's own time, so that a busy machine judges as an idle one
+        self.until = time.process_time() + trial.seconds
+        self.at_last = time.monotonic() + IDLE * trial.seconds
         self.stack = ExitStack()
 
     def begin(self, framework: Framework) -> None:
@@ -77,7 +84,7 @@ class TrialRun:
         if not math.isfinite(loss) or abs(loss) > DIVERGED * max(abs(first), 1.0):
             self.losses.append(loss)
             self.finish("diverged")
-        if time.monotonic() > self.until:
+        if time.process_time() > self.until or time.monotonic() > self.at_last:
             self.finish("time")
         return framework.trainable(output)
 
@@ -114,8 +121,14 @@ class TrialRun:
         if self.pending:
             self.losses.append(float(np.mean(self.pending)))
             self.pending.clear()
-        if len(self.losses) >= self.trial.steps:
+        if len(self.losses) >= self.trial.steps or self._is_there():
             self.finish("steps")
+
+    def _is_there(self) -> bool:
+        """Whether the mean of the last losses has reached the goal."""
+        last = self.losses[-LAST:]
+        goal = self.trial.goal
+        return goal is not None and len(last) == LAST and sum(last) / LAST <= goal
 
     def ended(self, how: str, where: str | None) -> None:
         if self.trace is not None:

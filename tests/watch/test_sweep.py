@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gradcheck.watch.sweep import Ran, judge
+from gradcheck.watch.sweep import Ran, confirm, judge
 
 
 def losses(rate, steps, *, first=3.4, floor=0.4, tau=0.15, cliff=0.1, noise=0.05, seed=0):
@@ -28,8 +28,9 @@ def verdict(rate, *, ends=None, factors=(0.1, 1, 10, 100 / 3, 100, 1000), **how)
         bad = not all(map(math.isfinite, values)) or values[-1] > 1e3
         runs.append(Ran(rate * factor, tuple(values), "diverged" if bad else "steps"))
     runs[1] = Ran(rate, runs[1].losses, runs[1].how)
-    own = Ran(rate, tuple(losses(rate, ends or 400, **how)), "steps")
-    return judge(rate, runs, own)
+    found = judge(rate, runs)
+    own = Ran(rate, tuple(losses(rate, ends or 400, **how)), "returned")
+    return confirm(found, own, 40) if found.code == "lr_too_low" else found
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -61,3 +62,11 @@ def test_a_loss_that_no_rate_lowers_says_nothing(seed):
 
 def test_a_low_rate_that_arrives_in_the_time_that_the_script_takes_is_fine():
     assert verdict(3e-4, ends=2000).code == "fine"
+
+
+def test_a_run_that_was_too_short_to_see_says_nothing():
+    runs = [Ran(r, tuple(losses(r, 40)), "steps") for r in (3e-5, 3e-4, 3e-3, 1e-2)]
+    found = judge(3e-4, runs)
+    assert found.code == "lr_too_low"
+    assert confirm(found, Ran(3e-4, tuple(losses(3e-4, 50)), "time"), 40) is None
+    assert confirm(found, Ran(3e-4, tuple(losses(3e-4, 50)), "returned"), 40) == found
