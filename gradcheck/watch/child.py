@@ -58,15 +58,15 @@ def main(path: str) -> None:
             sys.path.insert(0, os.path.dirname(os.path.abspath(spec.script)))
             runpy.run_path(spec.script, run_name="__main__")
     except SystemExit as error:
-        text = "" if error.code in (None, 0) else f": {error.code}"
-        session.mode.ended(f"exited{text}", None)
+        status = "" if error.code in (None, 0) else f" with status {error.code}"
+        session.mode.ended(f"exited{status}", None)
     except KeyboardInterrupt:
         session.mode.ended("interrupted", None)
     except BaseException as error:
         traceback.print_exc()
         session.mode.ended(f"{type(error).__name__}: {one_line(error)}", _line_of(error))
     else:
-        session.mode.ended("returned", None)
+        session.mode.ended("ended", None)
 
 
 def _mode(session: Session, scratch: Scratch) -> Any:

@@ -15,6 +15,7 @@ from gradcheck.watch.data import of_data
 from gradcheck.watch.look import Diary, Step
 from gradcheck.watch.session import Session, Watched
 from gradcheck.watch.steps import of_steps
+from gradcheck.watch.trial import scale_of
 
 BUDGET = 5e7
 """Numbers that the proof of the ops may read and write, as in the check `gradient`."""
@@ -27,6 +28,10 @@ def facts(session: Session, diary: Diary) -> dict[str, Any]:
         *_of("data", of_data(session, diary, notes)),
         *_of("updates", of_steps(session, diary)),
     ]
+    if any(scale_of(b.loss, b.calls[-1].value) > 1 for b in diary.backwards if b.calls):
+        notes.append(
+            "the loss is scaled (mixed precision): gradients of half precision were not checked"
+        )
     return {
         "optimizers": [_optimizer(w, diary) for w in session.optimizers],
         "steps": len(diary.steps),

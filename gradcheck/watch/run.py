@@ -19,7 +19,7 @@ from typing import Any
 from gradcheck.checks.graph.advice import advice as advice_on
 from gradcheck.checks.graph.advice import kept, rewrite
 from gradcheck.checks.graph.cuts import place, responsible
-from gradcheck.checks.lib.words import some
+from gradcheck.checks.lib.words import plural, some
 from gradcheck.frameworks.protocol import Cut
 from gradcheck.result import Finding
 from gradcheck.watch import sweep
@@ -106,7 +106,7 @@ def _watch(wanted: Wanted, script: Script, say: Callable[[str], None]) -> Seen:
         seen.findings = [*_cut_findings(cuts, facts), *seen.findings]
         if not cuts:
             seen.notes.append(_no_way(missing, facts))
-    if "rate" in wanted.checks:
+    if "rate" in wanted.checks and seen.problem is None:
         _rate(wanted, script, facts, cuts, missing, seen, say)
     final = script.complete()
     if final:
@@ -123,17 +123,21 @@ def _watch(wanted: Wanted, script: Script, say: Callable[[str], None]) -> Seen:
 def _nothing_to_see(wanted: Wanted, facts: dict[str, Any], seen: Seen) -> bool:
     """Say why there was no step to look at."""
     how, where = facts["how"], facts["where"]
-    crashed = how not in ("steps", "returned") and not how.startswith("exited")
-    if crashed:
+    printed = (seen.output.strip().splitlines() or [""])[-1]
+    if how not in ("steps", "ended") and not how.startswith("exited"):
         seen.problem, seen.where = f"the script fails by itself: {how}", where
         seen.could = facts["steps"] > 0
     elif not facts["backwards"]:
         seen.could = False
-        seen.problem = f"the script {how} without calling backward()"
+        said = f"; the last thing that it printed is: {printed}" if printed else ""
+        seen.problem = f"the script {how} without calling backward(){said}"
     elif not facts["steps"]:
         seen.could = False
-        seen.problem = f"the script {how} after {facts['backwards']} calls of backward() and no "
-        seen.problem += "optimizer.step()"
+        seen.problem = (
+            f"the script {how} after {plural(facts['backwards'], 'backward()')} and no step of an "
+            "optimizer that can be watched: one of torch.optim or tinytorch.optim, or derived from "
+            "those"
+        )
     return not seen.could
 
 

@@ -19,6 +19,9 @@ FALLS = 0.2
 ENOUGH = 0.9
 """Share of the largest fall that a rate must reach to be advised. Of those above the own rate the
 lowest is advised, which has most room to the cliff; of those below it the highest."""
+SLOW = 1 / 3
+"""A rate at which the loss falls by a larger share of the best fall is not called too low: a convex
+loss falls faster at ever higher rates, and nobody needs that."""
 FEW = 8.0
 """A rate this many times higher must be better before the own one is called too low: within it,
 schedules and longer training make up for the difference."""
@@ -110,7 +113,7 @@ def judge(rate: float, runs: Sequence[Ran]) -> Verdict:
     advised = min(room, key=lambda r: r.rate) if room else best
     if not math.isfinite(best.last) or fall < FALLS * abs(first):
         return Verdict("fine", rate, advised.rate, first, runs)
-    if advised.rate >= FEW * rate:
+    if advised.rate >= FEW * rate and first - mine.last < SLOW * fall:
         goal = advised.last + (1 - ENOUGH) * fall
         return Verdict("lr_too_low", rate, advised.rate, first, runs, goal)
     highest = max((r for r in room if r.rate < rate), key=lambda r: r.rate, default=None)

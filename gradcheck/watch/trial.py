@@ -27,8 +27,18 @@ DIVERGED = 1e3
 """A loss of so many times the first one (or 1, if that is smaller) will not come back."""
 
 
+SCALED = 256.0
+"""From here on, a power of two by which a loss is multiplied comes from a GradScaler."""
 IDLE = 5
 """A trial may last so many times as long as it may compute."""
+
+
+def scale_of(loss: float, called: float) -> float:
+    """By what mixed precision multiplied a loss before backward(): 1 for nothing."""
+    ratio = loss / called if called and math.isfinite(called) and math.isfinite(loss) else 1.0
+    if ratio < SCALED or abs(math.log2(ratio) - round(math.log2(ratio))) > 1e-3:
+        return 1.0
+    return float(2.0 ** round(math.log2(ratio)))
 
 
 class TrialRun:
@@ -43,6 +53,7 @@ class TrialRun:
         self.failed: list[str] = []
         self.not_finite: dict[str, Any] | None = None
         self.trace: CutTrace | None = None
+        self.called = math.nan
         self.latest: Any = None
         self.traced: set[str] = set()
         self.rates: dict[int, list[Any]] = {}
@@ -67,7 +78,8 @@ class TrialRun:
         pass
 
     def loss_called(self, framework: Framework, call: LossCall) -> None:
-        pass
+        value = np.asarray(framework.value(call.result))
+        self.called = float(value.reshape(-1)[0]) if value.size == 1 else math.nan
 
     def batch_drawn(self, loader: Any, number: int) -> None:
         pass
@@ -79,6 +91,8 @@ class TrialRun:
                 watched.name()
         value = np.asarray(framework.value(output))
         loss = float(value.reshape(-1)[0]) if value.size == 1 else math.nan
+        loss /= scale_of(loss, self.called)
+        self.called = math.nan
         self.pending.append(loss)
         first = self.losses[0] if self.losses else loss
         if not math.isfinite(loss) or abs(loss) > DIVERGED * max(abs(first), 1.0):

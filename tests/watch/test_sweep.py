@@ -29,7 +29,7 @@ def verdict(rate, *, ends=None, factors=(0.1, 1, 10, 100 / 3, 100, 1000), **how)
         runs.append(Ran(rate * factor, tuple(values), "diverged" if bad else "steps"))
     runs[1] = Ran(rate, runs[1].losses, runs[1].how)
     found = judge(rate, runs)
-    own = Ran(rate, tuple(losses(rate, ends or 400, **how)), "returned")
+    own = Ran(rate, tuple(losses(rate, ends or 400, **how)), "ended")
     return confirm(found, own, 40) if found.code == "lr_too_low" else found
 
 
@@ -69,4 +69,4 @@ def test_a_run_that_was_too_short_to_see_says_nothing():
     found = judge(3e-4, runs)
     assert found.code == "lr_too_low"
     assert confirm(found, Ran(3e-4, tuple(losses(3e-4, 50)), "time"), 40) is None
-    assert confirm(found, Ran(3e-4, tuple(losses(3e-4, 50)), "returned"), 40) == found
+    assert confirm(found, Ran(3e-4, tuple(losses(3e-4, 50)), "ended"), 40) == found
