@@ -35,18 +35,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", metavar="FILE", help="also write a JSON report")
     parser.add_argument("--html", metavar="FILE", help="also write an HTML report")
+    parser.add_argument(
+        "--write-case",
+        metavar="FILE",
+        help="also write a pytest file that watches the script again, to keep it free of findings",
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="show all lines")
     parser.add_argument("script", metavar="SCRIPT")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the script's own arguments")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    import os
+
     from gradcheck.report.jsonfile import document
     from gradcheck.watch.report import entries_of
     from gradcheck.watch.run import watch
     from gradcheck.watch.text import text_of
 
     wanted = wanted_of(arguments)
+    if arguments.write_case and os.path.exists(arguments.write_case):
+        raise Mistake(f"{arguments.write_case}: this file exists already; choose another name")
     terminal = sys.stderr.isatty()
 
     def say(text: str) -> None:
@@ -57,9 +66,23 @@ def run(arguments: argparse.Namespace) -> int:
     if terminal:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     print(text_of(seen, wanted, verbose=arguments.verbose))
+    if arguments.write_case:
+        keep(arguments.write_case, wanted)
     if arguments.json or arguments.html:
         write_reports(arguments, document(entries_of(seen, wanted)))
     return 1 if seen.findings else 0 if seen.could and seen.problem is None else 2
+
+
+def keep(file: str, wanted: Wanted) -> None:
+    """Write the test."""
+    from pathlib import Path
+
+    from gradcheck.watch.keep import test_of
+
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(test_of(wanted, path), encoding="utf-8")
+    print(f"wrote {file}; run it:  pytest {file}")
 
 
 def write_reports(arguments: argparse.Namespace, report: dict[str, Any]) -> None:

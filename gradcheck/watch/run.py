@@ -31,7 +31,8 @@ CHECKS = ("data", "graph", "gradient", "updates", "rate")
 
 @dataclass(frozen=True)
 class Wanted:
-    """The options of the command. rates: to try, besides the script's own; () for multiples."""
+    """The options of the command. rates: to try, besides the script's own; () for multiples.
+    folder: where the script runs; None for the working directory."""
 
     script: str
     arguments: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class Wanted:
     checks: tuple[str, ...] = CHECKS
     seconds: float = 60.0
     plugins: tuple[str, ...] = ("plugins",)
+    folder: str | None = None
 
 
 @dataclass
@@ -134,8 +136,8 @@ def _nothing_to_see(wanted: Wanted, facts: dict[str, Any], seen: Seen) -> bool:
     elif not facts["steps"]:
         seen.could = False
         seen.problem = (
-            f"the script {how} after {plural(facts['backwards'], 'backward()')} and no step of an "
-            "optimizer that can be watched: one of torch.optim or tinytorch.optim, or derived from "
+            f"the script {how} after {plural(facts['backwards'], 'call')} of backward() and no "
+            "step of an optimizer that can be watched: one of torch.optim or tinytorch.optim, or derived from "
             "those"
         )
     return not seen.could
@@ -455,6 +457,7 @@ class Script:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                cwd=self.wanted.folder,
                 pass_fds=descriptors,
                 start_new_session=True,
             )

@@ -34,7 +34,7 @@ ENDINGS = {
         "    w.data -= 0.1 * w.grad\n"
         "    w.grad = None\n",
         2,
-        "the script ended after 5 backward()s and no step of an optimizer that can be watched",
+        "the script ended after 5 calls of backward() and no step of an optimizer that can be",
     ),
     "loose tensors": (
         "W = Tensor(0.1 * rng.standard_normal((4, 3)), requires_grad=True)\n"
