@@ -137,8 +137,8 @@ def _nothing_to_see(wanted: Wanted, facts: dict[str, Any], seen: Seen) -> bool:
         seen.could = False
         seen.problem = (
             f"the script {how} after {plural(facts['backwards'], 'call')} of backward() and no "
-            "step of an optimizer that can be watched: one of torch.optim or tinytorch.optim, or derived from "
-            "those"
+            "step of an optimizer that can be watched: one of torch.optim or tinytorch.optim, or "
+            "derived from those"
         )
     return not seen.could
 
