@@ -384,7 +384,9 @@ class TrainingListener(Protocol):
     def optimizer_made(self, optimizer: Any) -> None:
         """An optimizer was made."""
 
-    def model_called(self, model: Any, inputs: Sequence[Any], output: Any) -> None:
+    def model_called(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any
+    ) -> None:
         """A module was called by a line outside any module, and returned `output`."""
 
     def loss_called(

@@ -105,10 +105,11 @@ def report(scratch: Scratch, session: Session, diary: Diary, how: str, where: st
     found: list[Finding] = values["findings"]
     save(session.spec.report, plain(values | {"findings": [f.to_json() for f in found]}))
     try:
+        found = [*found, *findings.of_probes(diary)]
         if session.spec.proof:
             found = [*found, *findings.of_gradients(diary, values)]
     except Exception as error:  # what was seen so far stands
-        values["notes"].append(f"the gradients of the ops could not be checked: {one_line(error)}")
+        values["notes"].append(f"not everything could be checked: {one_line(error)}")
     values |= {"findings": [f.to_json() for f in found], "complete": True}
     save(session.spec.report, plain(values))
     sys.stdout.flush()

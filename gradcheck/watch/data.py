@@ -40,7 +40,7 @@ def _misaligned(steps: Sequence[Step]) -> Iterator[Finding]:
     shares: dict[int, list[float]] = {}
     at = None
     for step in steps:
-        pair = _ids(step)
+        pair = text_of_step(step)
         if pair is None:
             return
         ids, call = pair
@@ -53,8 +53,9 @@ def _misaligned(steps: Sequence[Step]) -> Iterator[Finding]:
         yield _at(finding, at)
 
 
-def _ids(step: Step) -> tuple[Array, Called] | None:
-    """The ids that went into the model and the call of the loss, where both are of a text."""
+def text_of_step(step: Step) -> tuple[Array, Called] | None:
+    """The ids (batch, time) that went into the model, and the call of the loss; None where one of
+    them is no text."""
     fed = [f for f in step.fed if f.graph]
     calls = [c for b in step.backwards for c in b.calls if c.name in ("cross_entropy", "nll_loss")]
     if not fed or not calls:

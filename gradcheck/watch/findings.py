@@ -11,6 +11,7 @@ import numpy as np
 from gradcheck.numerics.calls import check_calls
 from gradcheck.result import Finding
 from gradcheck.source.line import Line
+from gradcheck.watch.causal import of_causality
 from gradcheck.watch.data import of_data
 from gradcheck.watch.look import Diary, Step
 from gradcheck.watch.session import Session, Watched
@@ -87,6 +88,11 @@ def _missing(watched: Watched, diary: Diary, names: list[str], steps: list[Step]
         return [n for n in names if all(s.norms.get(n) is None for s in steps)]
     ran = [b for b in diary.backwards if watched.number in b.clean]
     return names if ran and not any(b.filled.get(watched.number) for b in ran) else []
+
+
+def of_probes(diary: Diary) -> Iterator[Finding]:
+    """What running the model again shows. It is of no use to the script afterwards."""
+    yield from _of("data", of_causality(diary))
 
 
 def _text(at: Line | None) -> str | None:

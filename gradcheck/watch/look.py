@@ -20,7 +20,7 @@ from gradcheck.frameworks.protocol import (
 from gradcheck.phrases import one_line
 from gradcheck.source.line import Line
 from gradcheck.watch.places import users_line
-from gradcheck.watch.session import LossCall, Session, Watched
+from gradcheck.watch.session import LossCall, ModelCall, Session, Watched
 from gradcheck.watch.trial import TrialRun
 
 
@@ -81,7 +81,7 @@ class Step:
 
 @dataclass
 class Diary:
-    """Everything that was written down. error: what ended the script, if something did."""
+    """Everything that was written down. last_call: of a model, with a graph."""
 
     steps: list[Step] = field(default_factory=list)
     backwards: list[Backward] = field(default_factory=list)
@@ -91,6 +91,7 @@ class Diary:
     unheld: dict[str, dict[str, float]] = field(default_factory=dict)
     starts: dict[int, list[int]] = field(default_factory=dict)
     loaders: dict[int, Any] = field(default_factory=dict)
+    last_call: tuple[Framework, ModelCall] | None = None
     seconds: float = 0.0
 
 
@@ -111,21 +112,27 @@ class Look:
         self.before: dict[int, dict[str, Array]] = {}
         self.recording = ExitStack()
         self.recorded: list[OpCall] | None = None
+        self.stopped = False
         self.began = time.monotonic()
 
     # --- events ----------------------------------------------------------------------------------
 
-    def model_called(self, framework: Framework, model: Any, inputs: Any, output: Any) -> None:
-        if not framework.named_parameters(model):
+    def model_called(self, framework: Framework, call: ModelCall) -> None:
+        if self.stopped or not framework.named_parameters(call.model):
             return  # a loss
+        model, inputs = call.model, (*call.args, *call.kwargs.values())
         arrays = [array for value in inputs if (array := _array(framework, value)) is not None]
         training = bool(getattr(model, "training", True))
-        graph = any(framework.trainable(tensor) for tensor in _tensors(output))
+        graph = any(framework.trainable(tensor) for tensor in _tensors(call.output))
         sensitive = "" if training else _sensitive(model)
         fed = Fed(model, arrays, training, users_line(), sensitive, graph)
         self.fed = [*self.fed[-15:], fed]
+        if graph:
+            self.diary.last_call = (framework, call)
 
     def loss_called(self, framework: Framework, call: LossCall) -> None:
+        if self.stopped:
+            return
         output, target = _array(framework, call.output), _array(framework, call.target)
         if output is None or target is None:
             return
@@ -207,6 +214,7 @@ class Look:
         self.finish(how, where)
 
     def finish(self, how: str, where: str | None) -> None:
+        self.stopped = True
         self.recording.close()
         self.diary.seconds = time.monotonic() - self.began
         self.done(self.session, self.diary, how, where)

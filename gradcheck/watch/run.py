@@ -113,6 +113,7 @@ def _watch(wanted: Wanted, script: Script, say: Callable[[str], None]) -> Seen:
     final = script.complete()
     if final:
         wrong = [Finding.from_json(f) for f in final["findings"][len(facts["findings"]) :]]
+        seen.notes += [note for note in final["notes"] if note not in facts["notes"]]
         if wrong and any(f.data.get("check") == "rate" for f in seen.findings):
             seen.findings = [f for f in seen.findings if f.data.get("check") != "rate"]
             seen.notes.append(UNJUDGED + MEND)

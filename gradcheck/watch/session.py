@@ -65,7 +65,7 @@ def groups_of(optimizer: Any) -> Sequence[dict[str, Any]]:
 class Mode(Protocol):
     """What is done with the events: `Look` at the first steps, or run a `Trial`."""
 
-    def model_called(self, framework: Framework, model: Any, inputs: Any, output: Any) -> None: ...
+    def model_called(self, framework: Framework, call: ModelCall) -> None: ...
     def loss_called(self, framework: Framework, call: LossCall) -> None: ...
     def batch_drawn(self, loader: Any, number: int) -> None: ...
     def before_backward(self, framework: Framework, output: Any) -> bool: ...
@@ -86,6 +86,16 @@ class LossCall:
     options: Mapping[str, Any]
     result: Any
     at: Line | None
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """A call of a module by a line outside any module."""
+
+    model: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    output: Any
 
 
 class Session:
@@ -141,9 +151,12 @@ class Listener:
     def optimizer_made(self, optimizer: Any) -> None:
         self.session.watched(optimizer, self.framework)
 
-    def model_called(self, model: Any, inputs: Sequence[Any], output: Any) -> None:
+    def model_called(
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any
+    ) -> None:
         if not self._off():
-            self.session.mode.model_called(self.framework, model, inputs, output)
+            call = ModelCall(model, tuple(args), dict(kwargs), output)
+            self.session.mode.model_called(self.framework, call)
 
     def loss_called(
         self, name: str, output: Any, target: Any, options: Mapping[str, Any], result: Any

@@ -19,7 +19,7 @@ from gradcheck.frameworks.protocol import (
     TracesCuts,
 )
 from gradcheck.result import plain
-from gradcheck.watch.session import LossCall, Session, Watched, groups_of, save
+from gradcheck.watch.session import LossCall, ModelCall, Session, Watched, groups_of, save
 from gradcheck.watch.spec import Trial
 from gradcheck.watch.sweep import LAST
 
@@ -74,7 +74,7 @@ class TrialRun:
 
     # --- events ----------------------------------------------------------------------------------
 
-    def model_called(self, framework: Framework, model: Any, inputs: Any, output: Any) -> None:
+    def model_called(self, framework: Framework, call: ModelCall) -> None:
         pass
 
     def loss_called(self, framework: Framework, call: LossCall) -> None:

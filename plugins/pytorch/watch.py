@@ -96,7 +96,7 @@ def _model(original: Any, listener: TrainingListener) -> Any:
         finally:
             depth -= 1
         if depth == 0:
-            listener.model_called(self, [*args, *kwargs.values()], output)
+            listener.model_called(self, args, kwargs, output)
         return output
 
     return __call__
