@@ -345,6 +345,17 @@ def _not_judged(facts: dict[str, Any]) -> str | None:
 # --- the script -----------------------------------------------------------------------------------
 
 
+MOST_AT_ONCE = 4
+"""Trials that run side by side: each has the memory of the whole script."""
+
+
+def _cores() -> int:
+    """Cores that this process may use, where the system tells; else those that there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Script:
     """The process of the script, and the copies of it that run trials."""
 
@@ -357,7 +368,7 @@ class Script:
         self.answers: int | None = None
         self.split = False
         self.count = 0
-        self.together = max(1, min(4, len(os.sched_getaffinity(0))))
+        self.together = max(1, min(MOST_AT_ONCE, _cores()))
         for name in ("files", "tmp"):
             (folder / name).mkdir()
 
@@ -498,5 +509,8 @@ class Script:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process of ours and the copies that it made."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
     process.wait()
