@@ -26,7 +26,7 @@ def of_data(session: Session, diary: Diary, notes: list[str]) -> Iterator[Findin
     fed = [f for f in diary.fed if f.graph]
     yield from _misaligned(diary.steps)
     if calls:
-        yield from _first_loss(calls[0], notes)
+        yield from first_loss(calls[0], notes)
         yield from _labels(calls)
     yield from _inputs(fed)
     yield from _same_batch(diary, fed, notes)
@@ -87,7 +87,7 @@ def shares_of(ids: Array, target: Array) -> dict[int, float]:
 # --- classifiers ----------------------------------------------------------------------------------
 
 
-def _first_loss(call: Called, notes: list[str]) -> Iterator[Finding]:
+def first_loss(call: Called, notes: list[str]) -> Iterator[Finding]:
     """The first loss is a plain mean cross-entropy: is it what chance gives?"""
     axis = class_axis(call.output, call.target)
     if axis is None or call.name != "cross_entropy" or not np.isfinite(call.value):
@@ -96,7 +96,8 @@ def _first_loss(call: Called, notes: list[str]) -> Iterator[Finding]:
     chosen = picked(log_softmax(call.output, axis), ids, axis)
     if not chosen.size or abs(float(np.mean(chosen)) + call.value) > 1e-3 * abs(call.value):
         return  # weighted, smoothed or summed
-    seen = Seen(None, None, call.output, ids, call.value)
+    where = None if call.at is None else str(call.at)
+    seen = Seen(None, None, call.output, ids, call.value, where)
     twice = list(softmax_twice(seen, axis))
     for finding in twice or wrong_size(seen, axis, call.output.shape[axis], ABOVE, BELOW):
         if finding.code == "first_loss_low":

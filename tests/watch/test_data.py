@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from gradcheck.watch.data import shares_of
+from gradcheck.source.line import Line
+from gradcheck.watch.data import first_loss, shares_of
+from gradcheck.watch.look import Called
 
 RNG = np.random.default_rng(0)
 IDS = RNG.integers(0, 20, (8, 13))
@@ -35,3 +37,16 @@ def test_targets_to_ignore_do_not_count():
 def test_targets_that_are_no_positions_say_nothing():
     assert shares_of(IDS, RNG.integers(0, 2, 8)) == {}
     assert max(shares_of(IDS, RNG.integers(0, 20, IDS.shape)).values()) < 0.3
+
+
+def test_the_first_loss_is_compared_with_chance():
+    logits = 8 * RNG.standard_normal((64, 5))
+    ids = RNG.integers(0, 5, 64)
+    shifted = logits - logits.max(1, keepdims=True)
+    scores = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    value = -float(scores[np.arange(64), ids].mean())
+    called = Called("cross_entropy", logits, ids, {}, value, Line("a.py", 3))
+    (found,) = first_loss(called, [])
+    assert (found.code, found.where) == ("first_loss_high", "a.py:3")
+    called = Called("cross_entropy", 0 * logits, ids, {}, float(np.log(5)), None)
+    assert not list(first_loss(called, []))
