@@ -53,7 +53,10 @@ SAYS = {
 }
 
 
-@pytest.fixture(params=SAYS, ids=lambda f: f.__name__)
+OF_OTHERS = [pytest.param(f, marks=pytest.mark.slow, id=f.__name__) for f in (foreign, raises)]
+
+
+@pytest.fixture(params=[pytest.param(absent, id="absent"), *OF_OTHERS])
 def project(request, tmp_path):
     first = tmp_path / "first"
     first.mkdir()

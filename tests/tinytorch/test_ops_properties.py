@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 import tinytorch
 import tinytorch.nn.functional as F
 from tests.tinytorch.arrays import signed
-from tests.tinytorch.op_table import CALLS, Call
+from tests.tinytorch.op_table import CALLS, Call, of_every_op
 from tinytorch import OPS, ShapeError, Tensor
 from tinytorch.autograd import pull_back
 from tinytorch.node import Node
@@ -54,10 +54,7 @@ def same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b, equal_nan=True)
 
 
-every_call = pytest.mark.parametrize("call", CALLS, ids=lambda c: c.label)
-
-
-@every_call
+@of_every_op()
 def test_pure_and_re_runnable(call: Call) -> None:
     """Running an op or its pullback again gives the same bits, and changes nothing it was given."""
     for node in nodes_of(call):
@@ -78,7 +75,7 @@ def test_pure_and_re_runnable(call: Call) -> None:
         assert repr(node.attrs) == repr(before[1])
 
 
-@every_call
+@of_every_op()
 def test_pullback_is_linear(call: Call) -> None:
     for node in nodes_of(call):
         if node.op.name == "cast":  # to float32 and back rounds
@@ -90,7 +87,7 @@ def test_pullback_is_linear(call: Call) -> None:
                 np.testing.assert_allclose(both, 2 * a - 3 * b, rtol=1e-9, atol=1e-10)
 
 
-@every_call
+@of_every_op()
 def test_memory_layout_does_not_matter(call: Call) -> None:
     """Reversed and strided views of the same numbers give the same result and gradients."""
     for node in nodes_of(call):
@@ -125,9 +122,7 @@ NOT_ANALYTIC = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "call", [c for c in CALLS if c.op not in NOT_ANALYTIC], ids=lambda c: c.label
-)
+@of_every_op(c for c in CALLS if c.op not in NOT_ANALYTIC)
 def test_complex_step(call: Call) -> None:
     """Im f(x + ih v) / h is the derivative along v, exact to rounding, for analytic ops."""
     h = 1e-30
@@ -170,7 +165,7 @@ ONE_AT_A_TIME = {
 }  # fmt: skip
 
 
-@every_call
+@of_every_op()
 def test_extra_leading_axes(call: Call) -> None:
     """Many copies of one input at once give what the copies give one by one."""
     for node in nodes_of(call):

@@ -11,7 +11,7 @@ import pytest
 import tinytorch
 import tinytorch.nn.functional
 from tests.tinytorch.arrays import signed
-from tests.tinytorch.op_table import CALLS, Call
+from tests.tinytorch.op_table import CALLS, Call, of_every_op
 from tinytorch import OPS, Tensor
 
 torch = pytest.importorskip("torch")
@@ -37,7 +37,7 @@ def run_ours(call: Call, dtype: Any) -> tuple[Tensor, list[Any]]:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("call", CALLS, ids=lambda c: c.label)
+@of_every_op()
 def test_values_and_gradients(call: Call) -> None:
     y, leaves = run_ours(call, np.float64)
     twins = [torch.tensor(a.copy(), requires_grad=a.dtype.kind == "f") for a in call.arrays()]
@@ -58,7 +58,7 @@ def test_values_and_gradients(call: Call) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("call", [c for c in CALLS if c.op != "cast"], ids=lambda c: c.label)
+@of_every_op(c for c in CALLS if c.op != "cast")
 def test_float32_stays_float32(call: Call) -> None:
     y, leaves = run_ours(call, np.float32)
     exact, _ = run_ours(call, np.float64)
