@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gradcheck.frameworks.walk import walk_leaves
     from gradcheck.names.register import Register
     from gradcheck.probe.batches import Batch, collate
-    from gradcheck.probe.steps import own_loss
+    from gradcheck.probe.modelcall import own_loss
     from gradcheck.probe.subject import Subject
     from gradcheck.result import Finding, Result
     from gradcheck.source.line import Line
@@ -110,7 +110,7 @@ _LOADED_FROM = {
     "check_precision": "api.precision",
     "collate": "probe.batches",
     "defined_at": "source.where",
-    "own_loss": "probe.steps",
+    "own_loss": "probe.modelcall",
     "positions": "frameworks.bridge",
     "walk_leaves": "frameworks.walk",
 }

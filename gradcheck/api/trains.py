@@ -19,8 +19,8 @@ from gradcheck.crash import crash
 from gradcheck.frameworks.protocol import Array, Framework, Output
 from gradcheck.numerics.core.threads import one_blas_thread
 from gradcheck.probe.from_model import ModelSubject
+from gradcheck.probe.modelcall import default_step
 from gradcheck.probe.optimizers import spec_of
-from gradcheck.probe.steps import default_step
 from gradcheck.result import Result
 
 WHO = "assert_trains"

@@ -9,7 +9,7 @@ from typing import Any
 from gradcheck.frameworks.protocol import Framework, Leaf, Output
 from gradcheck.frameworks.walk import walk_leaves
 from gradcheck.probe.batches import Batch
-from gradcheck.probe.steps import default_step
+from gradcheck.probe.modelcall import default_step
 from gradcheck.probe.subject import Loss, OptimizerSpec, Step, Subject, SubjectError
 
 

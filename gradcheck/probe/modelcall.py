@@ -1,4 +1,5 @@
-"""How a training step calls its model: with which arguments, by position or by name."""
+"""How a training step calls its model: with which arguments, by position or by name; and the steps
+that need no writing, the default one and that of a model with its own loss."""
 
 from __future__ import annotations
 
@@ -83,3 +84,16 @@ def noting_calls(model: Any) -> Iterator[list[ModelCall]]:
         yield calls
     finally:
         model.__class__ = cls
+
+
+def default_step(model: Any, batch: Any, loss: Any) -> Output:
+    """loss(model(inputs), target); a batch whose fields have names is passed by them."""
+    call = ModelCall.of_default_step(batch)
+    target = divided(batch)[1] if isinstance(batch, Mapping) else batch[-1]
+    return loss(call.run(model), target)
+
+
+def own_loss(model: Any, batch: Any, loss: Any) -> Output:
+    """For a model that gets the target too and returns its loss: alone, as `output.loss`, under
+    'loss' in a dict, or at the start of a tuple. A step like any other."""
+    return model(**batch) if isinstance(batch, Mapping) else model(*batch)

@@ -26,8 +26,7 @@ from gradcheck.frameworks.protocol import (
 )
 from gradcheck.phrases import one_line
 from gradcheck.probe.batches import Batch, Loader, is_array
-from gradcheck.probe.modelcall import ModelCall, noting_calls
-from gradcheck.probe.steps import default_step
+from gradcheck.probe.modelcall import ModelCall, default_step, noting_calls
 from gradcheck.probe.stops import Stops
 from gradcheck.probe.surrogates import Surrogates
 
