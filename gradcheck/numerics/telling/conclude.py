@@ -125,7 +125,9 @@ def conclude(evidence: Evidence) -> Examination:
             )
             for place, leaf in enumerate(faults)
         ]
-        done.findings = [*point.findings, *with_exits(leaves, evidence.explained)]
+        if evidence.explained is not None:
+            leaves = with_exits(leaves, evidence.explained)
+        done.findings = [*point.findings, *leaves]
         done.notes += _undecided_note(ends)
     if evidence.second is not None and not done.findings:
         done.findings += evidence.second.findings
