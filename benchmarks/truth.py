@@ -1,7 +1,7 @@
 """Is what gradcheck says true, on programs that nobody of this project wrote.
 
     python benchmarks/truth.py                      # everything, as a table
-    python benchmarks/truth.py --only opinfo        # opinfo, layers, seeds
+    python benchmarks/truth.py --only opinfo        # opinfo, layers, programs, solvers, seeds
     python benchmarks/truth.py --share 1/20         # every 20th subject: what CI runs
     python benchmarks/truth.py --json truth.json
 
@@ -26,32 +26,39 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT / "benchmarks")
 
-from truth import layers, opinfo  # noqa: E402
+from truth import layers, opinfo, unusual  # noqa: E402
 from truth.rows import Row  # noqa: E402
 
-PARTS = ("opinfo", "layers", "seeds")
+PARTS = ("opinfo", "layers", "programs", "solvers", "seeds")
+SHARED = ("opinfo", "programs", "solvers")
+"""Parts that take their share themselves, so that what is left out is not run."""
 
 
-def perform(part: str, share: tuple[int, int], seeds: int, samples: int) -> None:
+def perform(
+    part: str, share: tuple[int, int], seeds: int, samples: int, programs_seeds: int
+) -> None:
     """Print the rows of a part, a line of JSON each."""
     if part == "opinfo":
         found = opinfo.rows(samples, share)
+    elif part in ("programs", "solvers"):
+        found = unusual.rows(part, programs_seeds, share)
     else:
         found = layers.rows(seeds)
     for number, row in enumerate(found):
-        if part == "opinfo" or number % share[1] == share[0]:
+        if part in SHARED or number % share[1] == share[0]:
             print(json.dumps(dataclasses.asdict(row)), flush=True)
 
 
 def run_part(part: str, arguments: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, __file__, "--perform", part, "--share", arguments.share]
     command += ["--samples", str(arguments.samples), "--seeds", str(arguments.seeds)]
+    command += ["--program-seeds", str(arguments.program_seeds)]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     rows = [Row(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode > 0:  # half of a part says nothing of the other half
         return {"missing": (done.stderr.strip().splitlines() or ["no reason given"])[-1]}
-    known = opinfo.DESERVED if part == "opinfo" else layers.DESERVED
+    known = {"opinfo": opinfo.DESERVED, "layers": layers.DESERVED}.get(part, unusual.DESERVED)
     accused = [r for r in rows if r.accused]
     return {
         "subjects": len({r.of for r in rows}),
@@ -96,13 +103,15 @@ def main() -> int:
     parser.add_argument("--share", default="0/1", help="K/N: every N-th subject from the K-th on")
     parser.add_argument("--samples", type=int, default=3, help="of each op in opinfo")
     parser.add_argument("--seeds", type=int, default=2, help="of each layer, and of the suite")
+    parser.add_argument("--program-seeds", type=int, default=20, help="of each program")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--perform", choices=PARTS[:2], help=argparse.SUPPRESS)
+    parser.add_argument("--perform", choices=PARTS[:-1], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     first, _, each = arguments.share.partition("/")
     share = (int(first) % int(each), int(each))
     if arguments.perform:
-        perform(arguments.perform, share, arguments.seeds, arguments.samples)
+        given = arguments
+        perform(given.perform, share, given.seeds, given.samples, given.program_seeds)
         return 0
     told = {}
     for part in arguments.only or PARTS:

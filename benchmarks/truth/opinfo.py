@@ -98,7 +98,7 @@ def function(op: Any, sample: Any) -> tuple[Callable[..., Any], list[Any]] | Non
     return run, [tensors[i].detach().clone().requires_grad_() for i in chosen]
 
 
-def judged(name: str, run: Callable[..., Any], leaves: list[Any]) -> Row:
+def judged(name: str, run: Callable[..., Any], leaves: list[Any], *, seed: int = 0) -> Row:
     """Our verdict; where it is not a pass, torch's beside it."""
     import torch
 
@@ -106,7 +106,7 @@ def judged(name: str, run: Callable[..., Any], leaves: list[Any]) -> Row:
 
     start = time.perf_counter()
     try:
-        result = gradcheck.check_gradients(run, *[leaf.detach() for leaf in leaves])
+        result = gradcheck.check_gradients(run, *[leaf.detach() for leaf in leaves], seed=seed)
         outcome, said = result.outcome, "; ".join(f.message for f in result.findings)
     except Exception as error:
         outcome, said = "raised", f"{type(error).__name__}: {error}"

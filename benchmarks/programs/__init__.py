@@ -1,0 +1,1 @@
+"""Correct programs that are unusual: a checker that calls one of them wrong is wrong itself."""
