@@ -249,3 +249,91 @@ def test_a_model_that_needs_its_labels_and_returns_its_loss(kit: Kit, seed: int)
     }
     mixing = OWN_LOSS.replace("mixes: false", "mixes: true")
     assert codes(kit.run_case(mixing, seed=seed)["batch_independence"]) == ["depends_on_batch"]
+
+
+class Adversaries(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 64))
+        self.critic = nn.Sequential(nn.Linear(64, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
+
+
+def noise(x: Any) -> Any:
+    return torch.randn(len(x), 4, dtype=x.dtype)
+
+
+def softplus_mean(x: Any) -> Any:
+    return nn.functional.softplus(x).mean()
+
+
+def of_both(model: Any, batch: Any, loss: Any) -> Any:
+    x = batch[0].flatten(1)
+    return softplus_mean(model.critic(model.generator(noise(x)))) + softplus_mean(-model.critic(x))
+
+
+def in_turn(model: Any, batch: Any, loss: Any, optimizers: Any) -> Any:
+    x = batch[0].flatten(1)
+    optimizers["critic"].zero_grad()
+    made = model.generator(noise(x)).detach()
+    critic = softplus_mean(model.critic(made)) + softplus_mean(-model.critic(x))
+    critic.backward()
+    optimizers["critic"].step()
+    optimizers["generator"].zero_grad()
+    generator = softplus_mean(-model.critic(model.generator(noise(x))))
+    generator.backward()
+    if not getattr(model, "forgets", False):
+        optimizers["generator"].step()
+    return critic + generator
+
+
+def two_optimizers(model: Any, lr: float) -> Any:
+    return {
+        name: torch.optim.Adam(getattr(model, name).parameters(), lr=lr)
+        for name in ("generator", "critic")
+    }
+
+
+def only_biases(model: Any, lr: float) -> Any:
+    made = two_optimizers(model, lr)
+    biases = [p for n, p in model.generator.named_parameters() if n.endswith("bias")]
+    return {**made, "generator": torch.optim.Adam(biases, lr=lr)}
+
+
+class Forgets(Adversaries):
+    forgets = True
+
+
+class Gan:
+    @hookimpl
+    def gradcheck_register(self, register: Any) -> None:
+        register.model("gan", Adversaries, framework="pytorch")
+        register.model("forgets", Forgets, framework="pytorch")
+        register.step("gan", of_both, train=in_turn, framework="pytorch")
+        register.optimizer("two", two_optimizers, framework="pytorch")
+        register.optimizer("only_biases", only_biases, framework="pytorch")
+
+
+GAN = """
+framework: pytorch
+model: gan
+data: {name: digits, batch: 8}
+step: gan
+optimizer: {name: two, lr: 0.001}
+checks: [graph, gradient, updates, multibatch, determinism, batch_independence, causality]
+"""
+
+
+def test_two_optimizers() -> None:
+    kit = Kit()
+    kit.register(Gan(), "gan")
+    for seed in range(2):
+        results = kit.run_case(GAN, seed=seed)
+        found = {n: codes(r) for n, r in results.items()}
+        assert found.pop("multibatch") in ([], ["loss_not_falling"])
+        assert not any(found.values()), found
+    checks = "checks: [updates]"
+    start = GAN.partition("checks:")[0]
+    forgets = kit.run_case(start.replace("model: gan", "model: forgets") + checks)
+    assert codes(forgets["updates"]) == ["no_step"]
+    half = kit.run_case(start.replace("name: two", "name: only_biases") + checks)
+    assert codes(half["updates"]) == ["not_in_optimizer"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gradcheck.frameworks.nested import parts, replaced
 from gradcheck.frameworks.protocol import Array, Leaf
 from gradcheck.frameworks.walk import walk_leaves
 from gradcheck.probe.subject import Subject
@@ -75,6 +76,10 @@ class Watched:
             setattr(self._optimizer, name, value)
 
 
+def _steps(value: Any) -> bool:
+    return callable(getattr(value, "step", None))
+
+
 class StepLog:
     """Gradients and values around every optimizer step of a subject."""
 
@@ -87,15 +92,32 @@ class StepLog:
         self.left: list[dict[str, Array | None]] = []  # gradients when the step was done
         self.settings: list[dict[str, Any]] = []
         self.groups: list[dict[str, dict[str, Any]]] = []
-        subject.optimizer = Watched(optimizer, self._enter, self._leave)
+        self._steps: dict[str, int] = {"": 0}
+        subject.optimizer = self._watched(optimizer)
+
+    @property
+    def several(self) -> bool:
+        """Whether the training step gets several optimizers, as that of a GAN does."""
+        return "" not in self._steps
+
+    def _watched(self, optimizer: Any) -> Any:
+        """The optimizer, or the tuple, list or dict of optimizers, with each step noted."""
+        names = [n for n, _ in parts(optimizer, _steps)]
+        if not names or names == [""]:
+            return Watched(optimizer, self._enter, self._leave)
+        self._steps = dict.fromkeys(names, 0)
+        return replaced(
+            optimizer, _steps, lambda n, one: Watched(one, self._enter, lambda: self._leave(n))
+        )
 
     def until_stepped(self, calls: int) -> float | None:
         """Call the training step until the optimizer has stepped once more: the loss of that call,
-        None if it has not within `calls`. A step that accumulates updates only now and then."""
-        steps = len(self.after)
+        None if it has not within `calls`. A step that accumulates updates only now and then. Of
+        several optimizers each must have stepped."""
+        before = dict(self._steps)
         for _ in range(calls):
             loss = self.subject.train_step()
-            if len(self.after) > steps:
+            if all(self._steps[n] > count for n, count in before.items()):
                 return loss
         return None
 
@@ -105,7 +127,8 @@ class StepLog:
         self.settings.append(settings(self.optimizer))
         self.groups.append(settings_by_leaf(self.optimizer, self.subject.leaves))
 
-    def _leave(self) -> None:
+    def _leave(self, name: str = "") -> None:
+        self._steps[name] += 1
         self.after.append(self._values())
         self.left.append(self.subject.grads())
 

@@ -6,7 +6,7 @@ from gradcheck.checks.base import needs_training
 from gradcheck.checks.lib.probing import norm
 from gradcheck.checks.lib.watching import StepLog
 from gradcheck.checks.updates.idle import not_finite, nothing_moved, stale_buffers, stuck
-from gradcheck.checks.updates.moves import buffers_moved, held, moves
+from gradcheck.checks.updates.moves import Values, buffers_moved, held, moves
 from gradcheck.checks.updates.optimizer import compare_with_formula
 from gradcheck.checks.updates.options import UpdatesOptions
 from gradcheck.checks.updates.outside import changed_outside_step
@@ -47,6 +47,8 @@ class Updates:
         if loss is None:
             return Result(findings=(_never_stepped(),))
         after = wide.state()
+        if log.several:
+            return _of_several(wide, log, before, after, options)
         differs, said = gradient_differs(wide, log, loss) if options.same_gradient else ([], "")
         findings = [
             *stepped_twice(log),
@@ -78,9 +80,31 @@ class Updates:
         )
 
 
+def _of_several(
+    subject: Subject, log: StepLog, before: Values, after: Values, options: UpdatesOptions
+) -> Result:
+    """What can be said where each optimizer has a loss of its own, which only the step knows."""
+    trained = options.trained(subject)
+    findings = [
+        *held(subject, log, options),
+        *moves(subject, log, before, after, options),
+        *buffers_moved(subject, before, after),
+        *not_finite(log, trained),
+    ]
+    if not findings:
+        findings.extend(nothing_moved(log, trained))
+    note = (
+        "the training step gets several optimizers: whether they are given the gradients of their "
+        "losses, and follow their formulas, was not checked"
+    )
+    measurements = {"steps": len(log.after)}
+    return Result(findings=tuple(findings), measurements=measurements, notes=(note,))
+
+
 def _never_stepped() -> Finding:
     return Finding(
         code="no_step",
         message=f"the training step never calls optimizer.step(), in {CALLS} calls",
-        advice="call optimizer.step() after backward()",
+        advice="call optimizer.step() after backward(); where there are several optimizers, each "
+        "must step",
     )
