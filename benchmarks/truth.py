@@ -1,7 +1,7 @@
 """Is what gradcheck says true, on programs that nobody of this project wrote.
 
     python benchmarks/truth.py                      # everything, as a table
-    python benchmarks/truth.py --only opinfo        # opinfo, layers, programs, solvers, seeds
+    python benchmarks/truth.py --only opinfo    # opinfo, layers, programs, models, solvers, seeds
     python benchmarks/truth.py --share 1/20         # every 20th subject: what CI runs
     python benchmarks/truth.py --json truth.json
 
@@ -29,8 +29,8 @@ sys.path[0] = str(ROOT / "benchmarks")
 from truth import layers, opinfo, unusual  # noqa: E402
 from truth.rows import Row  # noqa: E402
 
-PARTS = ("opinfo", "layers", "programs", "solvers", "seeds")
-SHARED = ("opinfo", "programs", "solvers")
+PARTS = ("opinfo", "layers", "programs", "models", "solvers", "seeds")
+SHARED = ("opinfo", "programs", "models", "solvers")
 """Parts that take their share themselves, so that what is left out is not run."""
 
 
@@ -40,6 +40,8 @@ def perform(
     """Print the rows of a part, a line of JSON each."""
     if part == "opinfo":
         found = opinfo.rows(samples, share)
+    elif part == "models":
+        found = unusual.rows_of_models(programs_seeds, share)
     elif part in ("programs", "solvers"):
         found = unusual.rows(part, programs_seeds, share)
     else:

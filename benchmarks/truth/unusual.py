@@ -32,6 +32,30 @@ def rows(part: str, seeds: int, share: tuple[int, int]) -> Iterator[Row]:
             yield _row(program, seed)
 
 
+def rows_of_models(seeds: int, share: tuple[int, int]) -> Iterator[Row]:
+    """Models with their steps and optimizers, in the checks that apply to them."""
+    import torch
+    from programs import torch_models
+
+    from gradcheck.testing import Kit
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    kit = Kit()
+    kit.register(torch_models.Plugin(), "programs")
+    for name, text in [*torch_models.cases()][share[0] :: share[1]]:
+        for seed in range(seeds):
+            start = time.perf_counter()
+            try:
+                results = kit.run_case(text, seed=seed)
+                said = [f"{c}: {f.message}" for c, r in results.items() for f in r.findings]
+                outcome = "failed" if said else "passed"
+            except Exception as error:
+                outcome, said = "raised", [f"{type(error).__name__}: {error}"]
+            seconds = time.perf_counter() - start
+            yield Row(f"model.{name} {seed}", outcome, "; ".join(said), seconds=seconds)
+
+
 def _row(program: Program, seed: int) -> Row:
     arrays = program.inputs(Draw(seed))
     name = f"{program.of}.{program.name} {seed}"

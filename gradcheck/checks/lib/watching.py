@@ -61,7 +61,27 @@ class Watched:
         return type(self._optimizer)
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
-        self._before()
+        """Where the optimizer gets a closure that computes the gradients, `before` hears of the
+        step when the closure has done so."""
+        told = False
+
+        def telling(closure: Any) -> Any:
+            def run() -> Any:
+                nonlocal told
+                value = closure()
+                if not told:
+                    self._before()
+                told = True
+                return value
+
+            return run
+
+        if args and callable(args[0]):
+            args = (telling(args[0]), *args[1:])
+        elif callable(kwargs.get("closure")):
+            kwargs["closure"] = telling(kwargs["closure"])
+        else:
+            self._before()
         result = self._optimizer.step(*args, **kwargs)
         self._after()
         return result
