@@ -19,6 +19,9 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _PYTHON = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
+MAKE_IT_RUN = "make the case run on its own first; nothing can be checked until it does"
+"""The advice of a crash at a line of the user's."""
+
 _OUR_LINE = re.compile(rf" at {re.escape(_HERE + os.sep)}(?!plugins/)\S+:\d+")
 """In the message of an op that gradcheck itself called."""
 
@@ -87,7 +90,7 @@ def _advice(error: BaseException, backward: bool) -> str:
             "remove this line: what is checked can neither end the run nor skip its own check "
             "(`skip` and `skip_if` are keys of the case)"
         )
-    return "make the case run on its own first; nothing can be checked until it does"
+    return MAKE_IT_RUN
 
 
 def is_users(file: str) -> bool:

@@ -13,20 +13,21 @@ from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 
+from gradcheck.crash import MAKE_IT_RUN
 from gradcheck.guard.deadline import TimedOut
 from gradcheck.names.registry import Registry
 from gradcheck.probe.from_case import CaseSubject
 from gradcheck.result import Finding, Result
 from gradcheck.yamlcases.case import Case
 
-BUILDING, FORWARD, TRAINING = range(3)
-"""How far a subject gets: it can be made, its loss can be computed, it can take a step."""
+BUILDING, FORWARD, BACKWARD, TRAINING = range(4)
+"""How far a subject gets: it can be made, its loss can be computed, differentiated, and trained."""
 
 REACHES = {
     "graph": FORWARD,
-    "gradient": FORWARD,
+    "gradient": BACKWARD,
     "init": FORWARD,
-    "accumulation": FORWARD,
+    "accumulation": BACKWARD,
     "updates": TRAINING,
     "overfit": TRAINING,
     "multibatch": TRAINING,
@@ -116,7 +117,7 @@ def _told_crash(
     run: Callable[[str], Result],
 ) -> Result:
     """Of the checks that all meet the same exception, the first one reports it."""
-    stage = _stage(case, registry, seed)
+    stage = raises_at(case, registry, seed)
     if stage is None:
         return result  # this check alone raises
     tellers = [
@@ -135,14 +136,31 @@ def _told_crash(
     return Result.skipped(f"not judged: {tellers[0]} fails for the same reason{at}")
 
 
-def _stage(case: Case, registry: Registry, seed: int | None) -> int | None:
+def where_it_runs(
+    finding: Finding, case: Case, name: str, registry: Registry, seed: int | None
+) -> Finding:
+    """A crash of one check alone: the case runs by itself, so nobody is told to make it run."""
+    if finding.advice != MAKE_IT_RUN or raises_at(case, registry, seed) is not None:
+        return finding
+    return dataclasses.replace(
+        finding,
+        advice=f"the case itself runs: what raises is a call that {name} makes, with other values, "
+        "another size or in another mode; make that work too, or leave this check out",
+    )
+
+
+def raises_at(case: Case, registry: Registry, seed: int | None) -> int | None:
     """The first stage at which the subject raises; None if it raises at none."""
     stage = BUILDING
     try:
         with np.errstate(all="ignore"):
             subject = CaseSubject(case, registry, seed=seed)
             stage = FORWARD
-            subject.fresh(dtype=subject.framework.precision.data).forward()
+            wide = subject.fresh(dtype=subject.framework.precision.data)
+            output = wide.forward()
+            stage = BACKWARD
+            wide.zero_grad()
+            wide.backward(output, np.ones_like(wide.value(output)) if wide.is_op else None)
             stage = TRAINING
             if subject.has_optimizer and subject.has_data:
                 subject.train_step()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.crash import crash
-from gradcheck.dependents import without_consequences
+from gradcheck.dependents import where_it_runs, without_consequences
 from gradcheck.guard.deadline import TimedOut
 from gradcheck.guard.ending import no_exit
 from gradcheck.guard.interrupts import interrupts
@@ -112,7 +112,7 @@ def _run(
             raise
         if case.op is not None:
             finding = at_home(finding, registry.get("op", case.op, case.framework).where)
-        return Result(findings=(finding,))
+        return Result(findings=(where_it_runs(finding, case, check_name, registry, seed),))
 
 
 def crash_of(case: Case, error: BaseException) -> Finding | None:

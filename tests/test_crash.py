@@ -175,6 +175,6 @@ def test_a_mistake_of_gradcheck_itself_is_raised(monkeypatch):
     loaded = load_text("schema: 1\ncases:\n  c: {op: sin, inputs: {x: [2]}}\n", registry)
     from gradcheck.checks.gradient import check as gradient
 
-    monkeypatch.setattr(gradient, "examine", None)
+    monkeypatch.setattr(gradient, "examine_declared", None)
     with pytest.raises(TypeError):
         run_check(loaded.cases[0], "gradient", registry)

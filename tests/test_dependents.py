@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.nets import Net
 from tests.support.project import Project
+from tests.support.results import only
+from tests.support.subjects import Bench
+from tinytorch import Tensor
 
 PLUGIN = """
 import numpy as np
@@ -136,3 +140,23 @@ def test_workers_agree(outcomes: Any) -> None:
     assert found["graph"] == "failed"
     assert found["gradient"].startswith("not judged")
     assert found["updates"].startswith("not judged")
+
+
+def test_a_check_that_raises_alone_does_not_say_that_the_case_cannot_run() -> None:
+    class WantsEight(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            if len(x) != 8:
+                raise ValueError("eight samples, please")
+            return super().forward(x)
+
+    bench = Bench()
+    found = only(bench.run("accumulation", WantsEight))
+    assert found.code == "crashed"
+    assert "the case itself runs" in found.advice
+    assert "accumulation" in found.advice
+
+    class Raises(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            raise ValueError("never")
+
+    assert "make the case run" in only(bench.run("accumulation", Raises)).advice

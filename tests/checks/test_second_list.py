@@ -407,3 +407,46 @@ def test_statistics_of_the_data(bench: Bench, kind: str, code: str | None, note:
         assert any(note in said for said in result.notes) if note else not result.notes
         free = {"data": "table", "shuffle": kind != "sorted", "statistics": False, "seed": seed}
         assert bench.run("loader", Net, **free).outcome == "passed"
+
+
+# --- told right ---------------------------------------------------------------------------------
+
+
+class HiddenCut(Net):
+    """Cut off behind a layer that starts at zero: at first nothing depends on it."""
+
+    cut = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(32, 32)
+        self.inner.weight._data = np.zeros(self.inner.weight.shape, np.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x).relu()
+        h = Tensor(h.data.copy()) if self.cut else h
+        return self.second(self.inner(h))
+
+
+class HiddenWhole(HiddenCut):
+    cut = False
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cut_behind_a_layer_that_starts_at_zero(bench: Bench, seed: int) -> None:
+    found = bench.run("graph", HiddenCut, seed=seed)
+    assert set(codes(found)) & {"cut", "disconnected"}
+    assert "first.weight" in found.findings[0].data["parameters"]
+    assert bench.run("graph", HiddenWhole, seed=seed).outcome == "passed"
+
+
+def test_a_rate_of_zero_is_read_and_said(bench: Bench) -> None:
+    found = bench.run("updates", Net, optimizer={"name": "sgd", "lr": 0.0})
+    assert any("the learning rate is 0" in (f.advice or "") for f in found.findings)
+
+
+def test_no_function_of_numpy_is_called_a_tensor_operation() -> None:
+    from gradcheck.checks.graph.advice import rewrite
+
+    assert rewrite("y = Tensor(np.sign(h.data))") is None
+    assert rewrite("y = Tensor(np.exp(h.data))") == "h.exp()"

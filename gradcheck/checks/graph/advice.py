@@ -53,13 +53,19 @@ def rewrite(text: str) -> str | None:
         if target.attr == "data":  # h.data = np.tanh(h.data)
             inner = _Rewriter()
             result = inner.visit(first.value)
-            return f"{ast.unparse(target.value)} = {ast.unparse(result)}" if inner.found else None
+            if not inner.found or _leaves_numpy(result):
+                return None
+            return f"{ast.unparse(target.value)} = {ast.unparse(result)}"
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _last(node.func) in CONSTRUCTORS and node.args:
             inner = _Rewriter()
             result = inner.visit(node.args[0])
             loops = (ast.ListComp, ast.GeneratorExp)
-            if inner.found and not any(isinstance(n, loops) for n in ast.walk(result)):
+            if (
+                inner.found
+                and not any(isinstance(n, loops) for n in ast.walk(result))
+                and not _leaves_numpy(result)
+            ):
                 return ast.unparse(result)
     return None
 
@@ -80,6 +86,11 @@ def kept(text: str) -> str | None:
         assert isinstance(result.func, ast.Attribute)
         result = result.func.value
     return ast.unparse(result) if inner.found else None
+
+
+def _leaves_numpy(result: ast.AST) -> bool:
+    """Whether a function of numpy is left, for which the Tensor has no operation of its own."""
+    return any(isinstance(n, ast.Attribute) and _numpy(n.value) for n in ast.walk(result))
 
 
 def _last(func: ast.expr) -> str:

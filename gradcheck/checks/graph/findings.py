@@ -173,8 +173,14 @@ def _no_effect(report: GraphReport, group: list[State]) -> Finding:
     names, first = [s.name for s in group], group[0]
     has = "has" if len(names) == 1 else "have"
     reached = "reached, gradient zero"
+    advice = (
+        "it takes part in the forward, and what it computes is lost again: a product with zero, a "
+        "difference of equal things, weights that sum out, a softmax over a single entry or over "
+        "the wrong axis"
+    )
     if first.analytic is None:
         reached = "never reached by backward"
+        advice = "use it in the forward, or remove it"
     elif first.analytic:
         reached = f"reached, a gradient of {number(first.analytic)}, which is rounding"
     return about(
@@ -182,8 +188,7 @@ def _no_effect(report: GraphReport, group: list[State]) -> Finding:
         "no_effect",
         f"{plural(len(names), 'parameter')} {has} no effect on the loss at all: {some(names)} "
         f"({reached})",
-        "use it in the forward, or remove it; if it is kept for later, name it under `frozen:` of "
-        "this check",
+        f"{advice}; if that is meant, name it under `frozen:` of this check",
         made_at=first.made_at,
         analytic=first.analytic,
         numeric=0.0,

@@ -183,10 +183,21 @@ class Classifier:
         for subject, why in self._elsewhere():
             probe = Probe(subject, seed=1)
             base = probe.run()
-            for state in [s for s in idle if s.status == "no effect"]:
-                if state.name in subject.leaves and probe.matters(state.name, base):
-                    state.status = "true zero"
-                    self.report.notes.append(f"{state.name} has an effect only {why}")
+            there = [
+                s
+                for s in idle
+                if s.status == "no effect"
+                and s.name in subject.leaves
+                and probe.matters(s.name, base)
+            ]
+            grads = _gradients(subject) if there else {}
+            for state in there:
+                state.status = "true zero"
+                self.report.notes.append(f"{state.name} has an effect only {why}")
+                if _misses(grads, state.name):
+                    slope, noise = probe.slope([state.name])
+                    if np.isfinite(slope) and abs(slope) > 10 * noise:
+                        state.numeric, state.status = slope, _unreached(state)
             if all(s.status != "no effect" for s in idle):
                 return
 
@@ -237,6 +248,20 @@ class Classifier:
             explained = state.analytic * norm(direction) * self.options.vanishing**-1
             if abs(slope) > 10 * noise and abs(slope) > explained:
                 state.status = "vanishing"
+
+
+def _gradients(subject: Subject) -> dict[str, Array | None]:
+    """The gradients of a subject; none where its backward raises, which is told elsewhere."""
+    try:
+        return subject.gradients()
+    except Exception:
+        return {}
+
+
+def _misses(grads: dict[str, Array | None], name: str) -> bool:
+    """Whether backward ran and brought this leaf nothing."""
+    grad = grads.get(name)
+    return bool(grads) and (grad is None or not np.any(grad))
 
 
 def _unreached(state: State) -> str:

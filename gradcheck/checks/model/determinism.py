@@ -18,7 +18,7 @@ from gradcheck.checks.lib.running import (
     tolerance,
     watched,
 )
-from gradcheck.checks.lib.words import number, some
+from gradcheck.checks.lib.words import apart, number, some
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Result
@@ -125,10 +125,10 @@ def _forward(subject: Subject) -> Iterator[Finding]:
     first, second = (run.value(run.forward()) for _ in range(2))
     change = largest(_apart(first, second))
     if change > tolerance(run, first):
+        one, other = apart(_one(first), _one(second))
         yield Finding(
             code="not_repeatable",
-            message=f"the same seed gives a different loss the second time: {number(_one(first))}, "
-            f"then {number(_one(second))}",
+            message=f"the same seed gives a different loss the second time: {one}, then {other}",
             advice="draw dropout masks from the framework's generator, which the seed resets, "
             "not from one that a layer keeps; look for caches that a forward changes",
         )
@@ -176,7 +176,7 @@ def _training(subject: Subject, options: DeterminismOptions) -> Iterator[Finding
             yield Finding(
                 code="not_repeatable",
                 message=f"training twice from the same seed differs at step {step}: loss "
-                f"{number(a)} and {number(b)}",
+                f"{' and '.join(apart(a, b))}",
                 advice="look for state outside the model: a global generator, a cache, a data "
                 "loader that continues where it was",
             )

@@ -41,9 +41,20 @@ def nothing_moved(log: StepLog, names: list[str]) -> Iterator[Finding]:
         names,
         "nothing_moved",
         f"no trained parameter changed in {plural(len(log.after), 'step')}: {some(names)}",
-        "check that the loss depends on the parameters (run `graph`), that the optimizer holds "
-        "them, and that the learning rate is not 0",
+        f"{rate_is(log)}; check that the loss depends on the parameters (run `graph`), and that "
+        "the optimizer holds them",
     )
+
+
+def rate_is(log: StepLog) -> str:
+    """The learning rate of the logged steps, where the optimizer shows it."""
+    rates = [s["lr"] for s in log.settings if isinstance(s.get("lr"), (int, float))]
+    if not rates:
+        return "check that the learning rate is not 0"
+    if not any(rates):
+        many = "" if len(rates) == 1 else f" in all {len(rates)} steps"
+        return f"the learning rate is 0{many}: raise it, or let its schedule start above 0"
+    return f"the learning rate is {rates[0]:g}"
 
 
 def stuck(subject: Subject, log: StepLog, names: list[str]) -> Iterator[Finding]:

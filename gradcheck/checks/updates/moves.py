@@ -10,6 +10,7 @@ from gradcheck.checks.lib.about import about
 from gradcheck.checks.lib.probing import Probe, norm
 from gradcheck.checks.lib.watching import StepLog, held_by
 from gradcheck.checks.lib.words import plural, some
+from gradcheck.checks.updates.idle import rate_is
 from gradcheck.checks.updates.options import UpdatesOptions
 from gradcheck.frameworks.protocol import Array
 from gradcheck.probe.subject import Subject
@@ -46,7 +47,7 @@ def moves(
     ]
     if still:
         without = [n for n in still if gradients[n] is None or not np.any(gradients[n])]
-        then, advice = _why(subject, still, without)
+        then, advice = _why(subject, log, still, without)
         yield about(
             still,
             "not_moved",
@@ -64,12 +65,13 @@ def moves(
         )
 
 
-def _why(subject: Subject, still: Sequence[str], without: Sequence[str]) -> tuple[str, str | None]:
+def _why(
+    subject: Subject, log: StepLog, still: Sequence[str], without: Sequence[str]
+) -> tuple[str, str | None]:
     """(what to add about those without a gradient, advice)."""
     if not without:
         return "", (
-            "check that the learning rate is not 0, and that the optimizer holds the same tensors "
-            "that the model uses"
+            f"{rate_is(log)}; check that the optimizer holds the same tensors that the model uses"
         )
     who = {1: "It got no", 2: "Neither got a"}.get(len(still), "None of them got a")
     if len(without) < len(still):

@@ -299,7 +299,7 @@ def _not_finite(
     bad = ~np.isfinite(array)
     index = first_true(bad)
     op, where = origin_of_nan(tape) if tape else (None, None)
-    made = f"; it appears in the backward of {op} at {where}" if op else ""
+    made = f"; it appears in the backward of {op}{f' at {where}' if where else ''}" if op else ""
     return Finding(
         code="not_finite",
         parameter=name,
