@@ -15,7 +15,7 @@ from tinytorch.nn import functional as F
 
 from . import loops
 from .habits import between
-from .planting import Fault, in_function, replaced
+from .planting import Fault, in_function, replaced, spoilt
 from .subjects import Attention, Normalised, Recurrent, Residual
 from .training import DIGITS, NORMALISED, TEXT
 
@@ -27,6 +27,21 @@ optimizer: {name: adam, lr: 0.01}
 step: fault_step
 """
 UNSHUFFLED = DIGITS.replace("batch: 8}", "batch: 8, shuffle: false}")
+
+
+# --- a table by dtype ---------------------------------------------------------------------------
+
+
+def halved_in_float32(part: Any, g: Any, y: Any) -> Any:
+    return part * np.float32(0.5) if y.dtype == np.float32 else part
+
+
+def last_row_in_float32(part: Any, g: Any, y: Any) -> Any:
+    if y.dtype != np.float32 or part.ndim < 2:
+        return part
+    part = part.copy()
+    part[-1] *= np.float32(1.5)
+    return part
 
 
 # --- what reaches the optimizer -----------------------------------------------------------------
@@ -146,7 +161,21 @@ def faults() -> list[Fault]:
 
     sums_out = ("y = weights @ v", "y = weights.sum(-1, keepdim=True) * v")
     attention = in_function(Attention, "attended", sums_out)
+
+    def single(name: str, spoil: Any, case: str) -> Fault:
+        message = {"message": "in float32", "op": name}
+        return Fault(
+            f"{name}_wrong_in_float32",
+            spoilt(name, spoil),
+            case,
+            "gradient",
+            "wrong_gradient",
+            message,
+        )
+
     return [
+        single("exp", halved_in_float32, "op: exp\ninputs: {x: [3, 4]}"),
+        single("layer_norm", last_row_in_float32, "op: layer_norm\ninputs: {x: [6, 8], weight: [8], bias: [8]}"),
         train("gradient_times_a_hundredth", between(hundredth), "updates", "gradient_scaled",
               message="0.01 times"),
         train("gradient_unscaled_twice", between(unscaled_twice), "updates", "gradient_scaled"),

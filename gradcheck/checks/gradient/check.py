@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradcheck.checks.base import Options
 from gradcheck.checks.gradient.declared import examine_declared
 from gradcheck.checks.gradient.options import GradientOptions
+from gradcheck.checks.gradient.single import wrong_in_float32
 from gradcheck.checks.gradient.variants import Variants
 from gradcheck.numerics.core.threads import one_blas_thread
 from gradcheck.numerics.telling.blame import at_home
@@ -38,4 +39,6 @@ class Gradient:
             tried.run()
             done.findings = tried.findings
             done.notes += each_once(tried.notes)
+            if not done.findings and not options.approximate:
+                done.findings = list(wrong_in_float32(subject))
             return done.result(tried.measurements())
