@@ -3,7 +3,8 @@ and the check options of the loaded plugins.
 
 It agrees with `load.load_cases` but for what a schema cannot say: what follows from `defaults`
 or `parametrize`, whether `xfail` names a check of the case, which framework a name belongs to, the
-form of `values`, and that 2.0 is not a whole number in YAML.
+form of `values`, whether a size with a name has exactly one value, and that 2.0 is not a whole
+number in YAML.
 """
 
 from __future__ import annotations
