@@ -9,6 +9,7 @@ import pytest
 
 from gradcheck.in_pytest.base import KEY
 from gradcheck.in_pytest.items import BadFileItem, CaseItem
+from gradcheck.source.where import where_of
 
 if TYPE_CHECKING:
     from gradcheck.names.registry import Registry
@@ -35,13 +36,29 @@ class FileNode(pytest.File):
         modify = self.ihook.pytest_gradcheck_modify_case
         for case in cases:
             if modify.get_hookimpls():
-                changed = modify(config=self.config, case=case)
+                try:
+                    changed = modify(config=self.config, case=case)
+                except Exception as error:
+                    yield self.not_modified(case, f"raised {type(error).__name__}: {error}")
+                    continue
+                if changed is not None and not isinstance(changed, type(case)):
+                    kind = type(changed).__name__
+                    yield self.not_modified(case, f"returned a {kind}, not a Case or None")
+                    continue
                 case = case if changed is None else changed
             node = CaseNode.from_parent(self, name=case.name, case=case, registry=registry)
             if one_by_one:
                 yield node
             else:
                 yield from node.collect()
+
+    def not_modified(self, case: Case, said: str) -> BadFileItem:
+        """The error of a case that the hook of a conftest file broke; the others still run."""
+        hooks = self.ihook.pytest_gradcheck_modify_case.get_hookimpls()
+        place = where_of(hooks[-1].function)
+        sentence = f"{place}: pytest_gradcheck_modify_case {said} for case {case.name}; correct it"
+        errors = [sentence]
+        return BadFileItem.from_parent(self, name=case.name, errors=errors)
 
 
 class CaseFileNode(FileNode):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradcheck import API_VERSION, hookimpl
+from gradcheck.guard.loading import tolerated
 from gradcheck.names.register import Register
 from gradcheck.names.registry import KINDS, Registry
 from gradcheck.phrases import one_line
@@ -29,18 +30,15 @@ MARK = f"{hookimpl.project_name}_impl"
 FORMER = {f"{PREFIX}{kind}s": kind for kind in KINDS} | {f"{PREFIX}losses": "loss"}
 """Hooks of versions that were never released -> the method that took their place."""
 
-FAILURES = (Exception, SystemExit)
-"""What a plugin may raise without ending the run: a script calls sys.exit()."""
-
 
 def ask(registry: Registry, name: str, plugin: Any) -> None:
     """Call the hook of `plugin` with a `Register` of its own."""
     function = hook_of(registry, name, plugin)
     if function is None:
         return
-    try:
+    with tolerated() as failed:
         function(Register(registry, name))
-    except FAILURES as error:
+    for error in failed:
         place = where_raised(error, getattr(plugin, "__file__", None))
         registry.fail(
             name,

@@ -19,8 +19,9 @@ from types import ModuleType
 from typing import Any
 
 from gradcheck import API_VERSION
+from gradcheck.guard.loading import tolerated
 from gradcheck.names import bundled
-from gradcheck.names.hook import FAILURES, api_problem, ask
+from gradcheck.names.hook import api_problem, ask
 from gradcheck.names.registry import PluginInfo, Registry
 from gradcheck.phrases import one_line
 from gradcheck.source.line import short_path
@@ -107,9 +108,9 @@ class _Loader:
 
     def entry_point(self, point: importlib.metadata.EntryPoint) -> None:
         name, version = point.name, point.dist.version if point.dist else None
-        try:
+        with tolerated() as failed:
             module = point.load()
-        except FAILURES as error:
+        for error in failed:
             place = where_raised(error, _file_of(point.module))
             if place == UNKNOWN:
                 place = f"entry point {point.value} of {point.dist.name if point.dist else '?'}"
@@ -122,9 +123,9 @@ class _Loader:
         name, real = plugin_name(path), path.resolve()
         if real in self.seen:
             return
-        try:
+        with tolerated() as failed:
             module = import_file(path)
-        except FAILURES as error:
+        for error in failed:
             self.note(name, "folder", short_path(path))
             problem = _import_problem(error, path.parent, self.root)
             self.registry.fail(name, where_raised(error, path), problem)

@@ -34,15 +34,20 @@ from gradcheck.probe.surrogates import Stand
 
 
 def check_calls(
-    tape: list[OpCall], *, seed: int, budget: float, approximate: Approximate | None = None
+    tape: list[OpCall],
+    *,
+    seed: int,
+    budget: float,
+    approximate: Approximate | None = None,
+    stack: bool = True,
 ) -> LocalProof:
     """Check the laws of every call, then every entry of every input. approximate: errors that are
-    no findings."""
+    no findings. stack: whether copies of an input may be stacked for one run."""
     approximate = Approximate({}) if approximate is None else approximate
     certificate = Certificate()
     faults: list[OpFault] = []
     figures: Mapping[str, Any] = {}
-    for planned in plan_calls(tape, np.random.default_rng([seed, 12]), budget):
+    for planned in plan_calls(tape, np.random.default_rng([seed, 12]), budget, stack):
         certificate.calls += 1
         if isinstance(planned, int):
             continue  # not finite enough: the end-to-end proof covers it
@@ -68,7 +73,7 @@ class _Call:
         self.planned, self.rng, self.total = planned, rng, total
         self.approximate = approximate
         self.call, self.inputs, self.base = planned.call, planned.inputs, planned.base
-        self.op = BatchedOp(planned.call, planned.inputs, planned.base)
+        self.op = BatchedOp(planned.call, planned.inputs, planned.base, stack=planned.stack)
         self.cotangent = signed(rng, planned.base.shape)
         self.parts: Parts = []
         self.wrong: list[InputVerdict] = []
@@ -195,6 +200,7 @@ class Planned:
     masked: bool
     plans: dict[int, Plan]
     first: bool
+    stack: bool
 
     @property
     def cost(self) -> float:
@@ -203,7 +209,7 @@ class Planned:
 
 
 def plan_calls(
-    tape: list[OpCall], rng: np.random.Generator, budget: float
+    tape: list[OpCall], rng: np.random.Generator, budget: float, stack: bool
 ) -> Iterator[Planned | int]:
     """Every call in its turn; only its place where its result is not finite enough to check.
 
@@ -224,7 +230,7 @@ def plan_calls(
             continue
         if not whole.all():  # masked scores are -inf on purpose
             call, base = FiniteResults(call, whole), np.where(whole, base, 0.0)
-        op = BatchedOp(call, own, base)
+        op = BatchedOp(call, own, base, stack=stack)
         plans: dict[int, Plan] = {}
         for slot, value in enumerate(inputs):
             if not call.needs[slot] or not isinstance(value, np.ndarray) or not value.size:
@@ -232,7 +238,7 @@ def plan_calls(
             made = plans[slot] = plan_input(op, slot, rng, budget=share + spare, known=known)
             spare = max(0.0, spare + share - made.cost) if spare or made.cost < share else 0.0
         kind = str((call.name, tuple(np.ndim(v) for v in inputs), call.attrs.keys()))
-        yield Planned(index, call, inputs, base, not whole.all(), plans, kind not in seen)
+        yield Planned(index, call, inputs, base, not whole.all(), plans, kind not in seen, stack)
         seen.add(kind)
 
 

@@ -101,7 +101,7 @@ class Look:
         closing_notes = self.closing_notes(point)
         replay, local = None, LocalProof()
         if point.precision.double:
-            replay = Replay(point.tape) if point.tape else None
+            replay = Replay(point.tape, stack=self.subject.batched) if point.tape else None
             calls = point.tape or self.handwritten()
             local = self.calls(calls)
         point.findings = [f for f in point.findings if not self.approximate.allows_finding(f)]
@@ -126,7 +126,11 @@ class Look:
     def calls(self, calls: list[OpCall]) -> LocalProof:
         """The first proof."""
         return check_calls(
-            calls, seed=self.seed, budget=self.wanted.budget, approximate=self.approximate
+            calls,
+            seed=self.seed,
+            budget=self.wanted.budget,
+            approximate=self.approximate,
+            stack=self.subject.batched,
         )
 
     def closer(
@@ -192,7 +196,9 @@ class Look:
         moved = prepare(subject, rng, scalar=self.scalar)
         if isinstance(moved, Finding) or moved.findings or not moved.tape:
             return None
-        forward = make_forward(moved, Replay(moved.tape), rng, moved.precision)
+        forward = make_forward(
+            moved, Replay(moved.tape, stack=self.subject.batched), rng, moved.precision
+        )
         found = self.along(moved, forward)
         return None if found.faults else seen(moved, found)
 

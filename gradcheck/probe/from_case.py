@@ -44,6 +44,7 @@ class CaseSubject(Subject):
             training=case.training,
             batch_size=batch_size,
         )
+        self.batched = case.batched
         self._case = case
         self._registry = registry
         self._arrays = arrays

@@ -89,13 +89,14 @@ class Subject:
     name: what messages call it. parameters: what should train, by dotted name. inputs: the other
     floating leaves (of an op). dtype: of all floating leaves. seed: of initial values, data order
     and dropout. training: whether the model is in train mode. stops, surrogates:
-    what forwards hold.
+    what forwards hold. batched: whether several copies of an input may be run at once.
 
     An op has `operands`, its arguments `args`, and perhaps `declared`. A model has `model` and
     `batch`, and may have a loss, data and an optimizer; what needs one that is missing raises
     SubjectError. The modules `from_case`, `from_function` and `from_model` make subjects.
     """
 
+    batched: bool = True
     args: Mapping[str, Any] = {}
     declared: Declared | None = None
     loss_args: Mapping[str, Any] = {}

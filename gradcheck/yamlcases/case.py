@@ -332,6 +332,10 @@ class CaseKeys(Closed):
     timeout: float | None = Field(
         default=None, gt=0, description="Seconds after which a check of the case fails."
     )
+    batched: bool = Field(
+        default=True,
+        description="Whether an op may be run on several stacked copies of an input at once.",
+    )
     isolate: bool = Field(
         default=False,
         description="Whether each check runs in a process of its own, whose death is a finding.",

@@ -28,12 +28,18 @@ Move = tuple[str, Array]
 class Replay:
     """The tape of one forward, re-runnable from its leaves.
 
-    calls: in topological order, the last one makes the output.
+    calls: in topological order, the last one makes the output. stack: whether a call may get
+    several copies of its inputs at once.
     """
 
     def __init__(
-        self, calls: Sequence[OpCall], inputs: Sequence[Sequence[Any]] | None = None
+        self,
+        calls: Sequence[OpCall],
+        inputs: Sequence[Sequence[Any]] | None = None,
+        *,
+        stack: bool = True,
     ) -> None:
+        self.stack = stack
         self.calls = list(calls)
         self.inputs: list[list[Any]] = (
             [list(i) for i in inputs]
@@ -150,7 +156,8 @@ class Replay:
     def _call(self, i: int, batched: dict[int, Array], count: int) -> Array:
         if count == 1:
             return self._single(i, batched, 0)[None]
-        if type(self.calls[i]) in self._careful and not may_stack(self.calls[i]):
+        careful = type(self.calls[i]) in self._careful
+        if not self.stack or (careful and not may_stack(self.calls[i])):
             return self._loop(i, batched, count)
         key = (self._kind(i), tuple(batched))
         way = self._ways.get(key)

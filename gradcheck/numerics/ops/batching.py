@@ -28,10 +28,13 @@ UNKNOWN, LOOP, PLAIN, ALIGNED = "unknown", "loop", "plain", "aligned"
 
 
 class BatchedOp:
-    """An op call with its inputs (float64) and its result."""
+    """An op call with its inputs (float64) and its result. stack: whether copies may be stacked."""
 
-    def __init__(self, call: OpCall, inputs: Sequence[Any], base: Array) -> None:
+    def __init__(
+        self, call: OpCall, inputs: Sequence[Any], base: Array, *, stack: bool = True
+    ) -> None:
         self.call = call
+        self.stack = stack and may_stack(call)
         self.inputs = list(inputs)
         self.base = base
         self.ndim = max((a.ndim for a in inputs if isinstance(a, np.ndarray)), default=0)
@@ -71,7 +74,7 @@ class BatchedOp:
             return self.run_one(slot, values[0])[None]
         way = self._way.get(slot, UNKNOWN)
         if way == UNKNOWN:
-            way = self._way[slot] = self._try(slot, values) if may_stack(self.call) else LOOP
+            way = self._way[slot] = self._try(slot, values) if self.stack else LOOP
         if way != LOOP:
             result = self._together(slot, values, way)
             if result is not None and result.shape == (len(values), *self.base.shape):

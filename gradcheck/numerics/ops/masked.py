@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall, backward_at
+from gradcheck.numerics.ops.batching import may_stack
 
 
 class FiniteResults:
@@ -19,6 +20,7 @@ class FiniteResults:
         self.inputs, self.input_names = call.inputs, call.input_names
         self.sources, self.needs = call.sources, call.needs
         self.defined: str | None = backward_at(call)
+        self.may_stack = may_stack(call)
 
     def run(self, inputs: Sequence[Any]) -> Array:
         return np.where(self.finite, self.call.run(inputs), 0.0)
