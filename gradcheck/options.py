@@ -139,6 +139,25 @@ OPTIONS = (
         "need it",
     ),
     Option(
+        "functions",
+        "--gradcheck-functions",
+        None,
+        "text",
+        None,
+        "Check every torch.autograd.Function (tinytorch op) of these packages at the inputs that "
+        "the tests of this run give it",
+        "PACKAGE[,PACKAGE]",
+    ),
+    Option(
+        "functions_seconds",
+        "--gradcheck-functions-seconds",
+        None,
+        "number",
+        300,
+        "Seconds for the functions of --gradcheck-functions in all; what is left then is skipped",
+        "N",
+    ),
+    Option(
         "judge_all",
         "--gradcheck-judge-all",
         "gradcheck_judge_all",
@@ -193,6 +212,12 @@ def on_command_line(config: pytest.Config) -> list[str]:
         for o in OPTIONS
         if o.flag is not None and from_command_line(config, o.name) is not None
     ]
+
+
+def packages(config: pytest.Config) -> list[str]:
+    """The import names that --gradcheck-functions gives."""
+    given = str(from_command_line(config, "functions") or "")
+    return [name for name in (part.strip() for part in given.split(",")) if name]
 
 
 def wants_report(config: pytest.Config) -> bool:

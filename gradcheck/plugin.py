@@ -28,7 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gradcheck: a check of a YAML case (see --gradcheck)")
     on = options.value(config, "on")
     named = any(names_yaml(str(argument)) for argument in config.args)
-    if on or named or options.wants_report(config):
+    functions = options.packages(config)
+    if on or named or functions or options.wants_report(config):
         from gradcheck.in_pytest.session import Session
 
         if hasattr(config, "workerinput"):  # xdist: reports are the controller's
@@ -46,7 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
             if getattr(config.option, "dist", "no") != "no":
                 session.reject_unknown_settings()
             config.pluginmanager.register(Reporter(config, session), "gradcheck-reporter")
-    if not (on or named or hasattr(config, "workerinput")):
+    if functions:
+        from gradcheck.in_pytest.functions import register
+
+        register(config, functions)
+    if not (on or named or functions or hasattr(config, "workerinput")):
         unused = options.on_command_line(config)
         if unused:
             from gradcheck.in_pytest.unused import Unused

@@ -191,6 +191,41 @@ class HasHandwritten(Protocol):
         `run` may be called several times."""
 
 
+@dataclass(frozen=True)
+class MetFunction:
+    """A call of a function whose backward somebody wrote, met in a running program.
+
+    name, module: of the function. defined: 'file:line' of its backward. arguments: what it got, as
+    people read it ('x (2, 3) float32, mode=1'). inputs: its tensors by name, in their order.
+    needs: those of them that required a gradient. run: called with a tensor for each input; the one
+    floating result, or all floating results one after another.
+    """
+
+    name: str
+    module: str
+    defined: str | None
+    arguments: str
+    inputs: Mapping[str, Array]
+    needs: tuple[str, ...]
+    run: Callable[..., Output]
+
+
+@runtime_checkable
+class WatchesFunctions(Protocol):
+    """Capability of a framework: `pytest --gradcheck-functions` checks functions at the inputs that
+    they get in a test suite."""
+
+    def watch_functions(
+        self,
+        packages: Sequence[str],
+        wanted: Callable[[str, str, int], bool],
+        met: Callable[[MetFunction], None],
+    ) -> AbstractContextManager[list[str]]:
+        """While it is active, `met` hears of every call of such a function defined in one of
+        `packages` that `wanted(function, arguments, bytes of its inputs)` asks for and that
+        returns. Gives the names of the functions that are watched, 'module.name'."""
+
+
 @runtime_checkable
 class WatchesCalls(Protocol):
     """Capability: without a tape, `determinism` and its like name the line where two runs part."""

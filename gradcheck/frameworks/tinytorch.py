@@ -15,6 +15,7 @@ from gradcheck.frameworks.protocol import (
     Cut,
     InPlaceOf,
     Leaf,
+    MetFunction,
     Output,
     Precision,
     Through,
@@ -216,6 +217,18 @@ class TinyTorch:
             leading = [args.pop(name) for name in op.leading if name in args]  # type: ignore[attr-defined]
             return op(*leading, *inputs.values(), **args)
         return call_op(op, inputs, args)
+
+    @contextmanager
+    def watch_functions(
+        self,
+        packages: Sequence[str],
+        wanted: Callable[[str, str, int], bool],
+        met: Callable[[MetFunction], None],
+    ) -> Iterator[list[str]]:
+        from gradcheck.frameworks.tinytorch_functions import watched
+
+        with watched(packages, wanted, met) as names:
+            yield names
 
     def tape(self, output: Output, leaves: Mapping[str, Leaf]) -> list[RecordedCall]:
         names = {id(leaf): name for name, leaf in leaves.items()}

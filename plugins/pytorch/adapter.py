@@ -13,6 +13,7 @@ from gradcheck import (
     Array,
     Cut,
     MemoryFault,
+    MetFunction,
     OpCall,
     Precision,
     TrainingListener,
@@ -23,6 +24,7 @@ from gradcheck import (
 from .arrays import as_array
 from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace
+from .functions import watched
 from .handwritten import handwritten
 from .memory import Memory
 from .pulling import pull
@@ -183,6 +185,14 @@ class PyTorch:
         seed: int,
     ) -> list[MemoryFault]:
         return Memory(fn, arrays, trainable, dtype, seed).examine()
+
+    def watch_functions(
+        self,
+        packages: Sequence[str],
+        wanted: Callable[[str, str, int], bool],
+        met: Callable[[MetFunction], None],
+    ) -> AbstractContextManager[list[str]]:
+        return watched(packages, wanted, met)
 
     @contextmanager
     def trace_cuts(self) -> Iterator[Trace]:
