@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gradcheck.in_pytest.reports import attach
 from gradcheck.report.entry import LAST, Entry
+from gradcheck.report.text import INDENT
 
 if TYPE_CHECKING:
     from gradcheck.in_pytest.session import Session
@@ -27,18 +28,47 @@ class CheckFailed(Exception):
         self.headline = headline
 
 
-class Failure:
-    """What `repr_failure` returns: the text, and a headline for pytest's short summary."""
+@dataclass(frozen=True)
+class Crash:
+    """What pytest's short summary shows of a failure, and --tb=line all of it."""
 
-    def __init__(self, text: str, headline: str) -> None:
+    message: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class Failure:
+    """What `repr_failure` returns: the text, and a headline for pytest's short summary.
+
+    entry: whose text it is, so that a terminal with colours marks verdict and advice. style: that
+    of --tb; `short` leaves the supporting lines out.
+    """
+
+    def __init__(
+        self, text: str, headline: str, entry: Entry | None = None, style: str = "auto"
+    ) -> None:
         self.text = text
-        self.reprcrash = SimpleNamespace(message=headline)
+        findings = () if entry is None else entry.findings
+        self.messages = [INDENT + m for f in findings for m in f.message.splitlines()]
+        self.advice = [INDENT + m for f in findings for m in (f.advice or "").splitlines()]
+        self.style = style
+        place = "" if entry is None else f"{entry.file}:{entry.line}" if entry.line else entry.file
+        self.reprcrash = Crash(headline, place)
 
     def toterminal(self, tw: Any) -> None:
+        if self.style == "line":  # pytest writes `reprcrash` after it
+            return
         first, _, rest = self.text.partition("\n")
         tw.line(first, red=True, bold=True)
         for line in rest.splitlines():
-            tw.line(line)
+            if line in self.messages:
+                tw.line(line, bold=True)
+            elif line in self.advice:
+                tw.line(line, green=True, bold=True)
+            elif self.style != "short" or line.strip().startswith("re-run: "):
+                tw.line(line)
 
     def __str__(self) -> str:
         return self.text
@@ -69,7 +99,8 @@ class GradcheckItem(pytest.Item):
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         error = excinfo.value
         if isinstance(error, CheckFailed):
-            return Failure(error.text, error.headline)
+            style = self.config.option.tbstyle
+            return Failure(error.text, error.headline, self.entry, style)
         from gradcheck.isolation.process import BugInChild
 
         if isinstance(error, BugInChild):

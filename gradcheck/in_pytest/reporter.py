@@ -21,6 +21,7 @@ from gradcheck.in_pytest.scale import write_durations
 from gradcheck.report import baseline, jsonfile
 from gradcheck.report.annotations import annotation_lines, in_actions
 from gradcheck.report.entry import Entry
+from gradcheck.report.stepsummary import write_step_summary
 from gradcheck.report.terminal import summary_lines
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ class Reporter:
         elif report.when == "call":
             self.receive(entry)
             if entry.text and isinstance(report.longrepr, str):  # it came from a worker
-                report.longrepr = Failure(entry.text, entry.headline)  # type: ignore[assignment]
+                style = self.config.option.tbstyle
+                failure = Failure(entry.text, entry.headline, entry, style)
+                report.longrepr = failure  # type: ignore[assignment]
         elif report.outcome == "skipped":
             self.receive(stopped_entry(entry, report))
 
@@ -192,6 +195,7 @@ class Reporter:
             lines += self.changes.lines()
         if in_actions():
             lines += annotation_lines(found, self.config.rootpath)
+            write_step_summary(found)
         if lines:
             terminalreporter.ensure_newline()
             terminalreporter.section("gradcheck")

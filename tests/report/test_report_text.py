@@ -213,6 +213,47 @@ def test_annotations_are_escaped_commands_at_the_line_of_the_case() -> None:
     ]
 
 
+def test_an_annotation_stands_at_the_line_of_the_bug(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+    (tmp_path / "train.py").write_text("x = 1\n")
+    (line,) = annotation_lines([ENTRY.but(outcome="failed", findings=(CUT,))], tmp_path)
+    assert line.startswith("::error file=train.py,line=41,title=")
+    assert line.endswith("%0Ause a Tensor operation instead: logits.reshape(-1, vocab)")
+    other = Finding(code="x", message="m", where="elsewhere.py:3")
+    (line,) = annotation_lines([ENTRY.but(outcome="failed", findings=(other,))], tmp_path)
+    assert line.startswith("::error file=cases/shakespeare.yaml,line=14,")
+
+
+def test_the_summary_of_a_job_has_counts_and_failures(project, monkeypatch) -> None:
+    project.cases(one="checks: {planned: {find: cut}}", two="checks: {planned: }")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
+    project.run("--gradcheck")
+    text = (project.path / "summary.md").read_text()
+    assert "planned  1 passed, 1 failed" in text
+    assert "<code>cases/a.yaml::one::planned</code>" in text
+    assert "look at matmul" in text
+
+
+@pytest.mark.parametrize("style", ["auto", "short", "line", "no"])
+def test_the_style_of_tracebacks_is_honoured(project, style) -> None:
+    project.cases(one="checks: {planned: {find: cut}}")
+    said = project.run("--gradcheck", f"--tb={style}", "-rN", "-q").outlines
+    text = str(said)
+    assert ("the gradient of w is wrong (cut)" in text) is (style != "no")
+    assert ("look at matmul" in text) is (style in ("auto", "short"))
+    assert ("w[1, 2] analytic 1 numeric 2" in text) is (style == "auto")
+    assert "namespace(" not in text
+
+
+def test_colours_mark_the_verdict_and_the_advice(project) -> None:
+    project.cases(one="checks: {planned: {find: cut}}")
+    text = str(project.run("--gradcheck", "--color=yes").stdout)
+    assert "\x1b[1m  the gradient of w is wrong (cut)\x1b[0m" in text
+    assert "\x1b[32m\x1b[1m  look at matmul\x1b[0m" in text
+
+
 def test_annotations_only_in_actions(project, monkeypatch) -> None:
     project.cases(one="checks: {planned: {find: cut}}")
     assert "::error" not in project.run("--gradcheck").stdout.str()
