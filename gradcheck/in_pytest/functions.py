@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gradcheck import options
+from gradcheck.guard.deadline import TimedOut, deadline
 from gradcheck.in_pytest.base import KEY, CheckFailed, GradcheckItem
-from gradcheck.in_pytest.deadline import TimedOut, deadline
 from gradcheck.in_pytest.items import skipped
 from gradcheck.report.entry import Entry
 from gradcheck.report.text import quoted, result_text
