@@ -258,7 +258,7 @@ class FunctionItem(GradcheckItem):
             raise skipped("the time for functions is spent (--gradcheck-functions-seconds)")
         started = time.perf_counter()
         try:
-            with deadline(left), self.config.stash[KEY].running(self.nodeid):
+            with self.config.stash[KEY].running(self, None, apart=False), deadline(left):
                 result = self.judge()
         except TimedOut:
             raise skipped("it takes longer than the time that is left for functions") from None
