@@ -337,3 +337,65 @@ def test_two_optimizers() -> None:
     assert codes(forgets["updates"]) == ["no_step"]
     half = kit.run_case(start.replace("name: two", "name: only_biases") + checks)
     assert codes(half["updates"]) == ["not_in_optimizer"]
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(64, 10)
+
+    def forward(self, x: Any) -> Any:
+        return self.first(x.flatten(1))
+
+
+def plain(model: Any, batch: Any, loss: Any) -> Any:
+    return loss(model(batch[0]), batch[1])
+
+
+def by_closure(model: Any, batch: Any, loss: Any, optimizer: Any) -> Any:
+    def closure() -> Any:
+        optimizer.zero_grad()
+        value = plain(model, batch, loss)
+        value.backward()
+        return value
+
+    return optimizer.step(closure)
+
+
+def never_cleared(model: Any, batch: Any, loss: Any, optimizer: Any) -> Any:
+    def closure() -> Any:
+        value = plain(model, batch, loss)
+        value.backward()
+        return value
+
+    return optimizer.step(closure)
+
+
+class Closures:
+    @hookimpl
+    def gradcheck_register(self, register: Any) -> None:
+        register.model("small", Small, framework="pytorch")
+        register.step("by_closure", plain, train=by_closure, framework="pytorch")
+        register.step("never_cleared", plain, train=never_cleared, framework="pytorch")
+
+
+CLOSURE = """
+framework: pytorch
+model: small
+data: {{name: digits, batch: 8}}
+loss: cross_entropy
+step: {step}
+optimizer: {{name: {optimizer}, lr: 0.01}}
+checks: [updates]
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_step_with_a_closure(optimizer: str) -> None:
+    kit = Kit()
+    kit.register(Closures(), "closures")
+    for seed in range(3):
+        right = kit.run_case(CLOSURE.format(step="by_closure", optimizer=optimizer), seed=seed)
+        assert right["updates"].findings == ()
+    wrong = kit.run_case(CLOSURE.format(step="never_cleared", optimizer=optimizer))
+    assert wrong["updates"].outcome == "failed"
