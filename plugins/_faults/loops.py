@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from gradcheck.plugins.basics.chars import CharSequences
+from gradcheck.plugins.basics.data import Digits as AllDigits
 from numpy.typing import NDArray
 
 from gradcheck import Batch, collate
-from gradcheck.plugins.basics.chars import CharSequences
-from gradcheck.plugins.basics.data import Digits as AllDigits
 from tinytorch import Tensor
 from tinytorch.nn import functional as F
 
