@@ -111,6 +111,8 @@ class _Call:
         for slot, how in self.planned.plans.items():
             part = self.parts[slot]
             analytic = np.zeros(self.inputs[slot].shape) if part is None else part
+            if not isinstance(self.call.sources[slot], int):  # a mask of -inf, as it was given
+                analytic = np.where(np.isfinite(self.inputs[slot]), analytic, 0.0)
             if not np.isfinite(analytic).all():
                 yield OpFault(1.0, blame.not_finite(self.call, slot, analytic))
                 continue

@@ -20,12 +20,12 @@ from gradcheck.numerics.end_to_end.endtoend import EndToEnd, check_directions, m
 from gradcheck.numerics.end_to_end.entrywise import check_complex, check_entries
 from gradcheck.numerics.end_to_end.explain import Explained, explain
 from gradcheck.numerics.end_to_end.point import Point
-from gradcheck.numerics.end_to_end.preflight import prepare
+from gradcheck.numerics.end_to_end.preflight import Nothing, prepare
 from gradcheck.numerics.end_to_end.replay import Replay
 from gradcheck.numerics.end_to_end.secondlook import acquit
 from gradcheck.numerics.end_to_end.secondorder import check_second_order
 from gradcheck.numerics.ops.wholeop import WholeOp
-from gradcheck.numerics.telling.conclude import Evidence, Examination, Second, conclude
+from gradcheck.numerics.telling.conclude import Evidence, Examination, Second, conclude, unseen
 from gradcheck.numerics.telling.evidence import (
     ComplexSteps,
     Entries,
@@ -48,7 +48,8 @@ BESIDE = 2.0**-13
 class Settings:
     """What is asked of an examination; see the options of the check `gradient`.
 
-    scalar: whether the output must be one number; None: of a model it must.
+    scalar: whether the output must be one number; None: of a model it must. undecided: the share of
+    the leaves that need not be seen.
     """
 
     directions: int = 1
@@ -58,6 +59,7 @@ class Settings:
     method: Literal["auto", "complex"] = "auto"
     order: Literal[1, 2] = 1
     stop: tuple[str, ...] = ()
+    undecided: float = 0.0
     surrogate: Mapping[str, Surrogate] = field(default_factory=dict)
     approximate: Mapping[str, float] = field(default_factory=dict)
 
@@ -80,7 +82,9 @@ def examine(subject: Subject, settings: Settings = USUAL) -> Examination:
         point = prepare(subject, look.rng(11), scalar=look.scalar)
         if isinstance(point, Finding):
             return Examination(findings=[point])
-        return conclude(look.at(point))
+        if isinstance(point, Nothing):
+            return Examination(reason=point.reason)
+        return conclude(look.at(point), settings.undecided)
 
 
 class Look:
@@ -139,7 +143,10 @@ class Look:
         """The same with what else was asked for, where every op is right."""
         point, wanted = evidence.point, self.wanted
         beside = entries = complex_steps = second = explained = None
-        if found.faults and replay and evidence.local.certificate.kinks:
+        at_kinks = bool(replay and evidence.local.certificate.kinks)
+        if not found.faults:
+            at_kinks = bool(unseen(evidence)) and not evidence.ends.rough
+        if at_kinks:
             beside = self.beside(point)
         if found.faults and not beside:
             explained = self.explained(point, found, replay)
@@ -194,11 +201,10 @@ class Look:
             x = point.values[name]
             subject.set(name, x + BESIDE * scale_of(x) * rng.uniform(-1.0, 1.0, x.shape))
         moved = prepare(subject, rng, scalar=self.scalar)
-        if isinstance(moved, Finding) or moved.findings or not moved.tape:
+        if not isinstance(moved, Point) or moved.findings:
             return None
-        forward = make_forward(
-            moved, Replay(moved.tape, stack=self.subject.batched), rng, moved.precision
-        )
+        replay = Replay(moved.tape, stack=self.subject.batched) if moved.tape else None
+        forward = make_forward(moved, replay, rng, moved.precision)
         found = self.along(moved, forward)
         return None if found.faults else seen(moved, found)
 

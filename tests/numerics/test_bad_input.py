@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import gradcheck
 from gradcheck.frameworks.tinytorch import TinyTorch
 from tests.support.numerics import check_model, check_op
 from tests.support.results import codes
-from tinytorch import Tensor, nn
+from tinytorch import Op, Tensor, nn
 
 
 def x():
@@ -129,3 +130,48 @@ def test_a_result_without_a_floating_dtype():
         return np.round(value).astype(np.int64), lambda g: g
 
     assert check_op(rounded, {"value": (3,)}).outcome == "failed"
+
+
+def masked(x):
+    """A softmax of rows that may be -inf as a whole."""
+    top = np.max(x, axis=-1, keepdims=True)
+    e = np.exp(x - np.where(np.isfinite(top), top, 0.0))
+    total = e.sum(-1, keepdims=True)
+    y = e / np.where(total == 0, 1.0, total)
+    return y, lambda g: y * (g - (g * y).sum(-1, keepdims=True))
+
+
+def with_gaps(factor):
+    def sum_of_squares(x):
+        return np.nansum(x * x), lambda g: factor * g * x
+
+    return Op(sum_of_squares, "sum_of_squares")
+
+
+GAPS = np.array([[1.0, np.nan, 2.0], [-0.5, 3.0, np.nan]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_entries_that_are_not_finite_as_given_are_left_out(seed):
+    x = np.array([[0.3, -np.inf, 1.0], [-np.inf, -np.inf, -np.inf]])
+    result = gradcheck.check_gradients(Op(masked, "masked"), x, seed=seed)
+    assert codes(result) == []
+    assert "4 entries of input0 not finite as given: not differentiated" in result.notes
+    assert codes(gradcheck.check_gradients(with_gaps(2.0), GAPS, seed=seed)) == []
+    wrong = gradcheck.check_gradients(with_gaps(2.02), GAPS, seed=seed)
+    assert codes(wrong)[0] == "wrong_gradient"
+
+
+def test_an_empty_tensor_beside_others_is_left_out():
+    def both(factor):
+        def joined(x, e):
+            n = x.size
+            return np.concatenate([x, e]) * 2.0, lambda g: (factor * g[:n], 2.0 * g[n:])
+
+        return Op(joined, "joined")
+
+    right = gradcheck.check_gradients(both(2.0), np.ones(3), np.ones(0))
+    assert codes(right) == []
+    assert "input1 of joined is empty (shape (0,)): it was not checked" in right.notes
+    wrong = gradcheck.check_gradients(both(2.1), np.ones(3), np.ones(0))
+    assert codes(wrong)[0] == "wrong_gradient"

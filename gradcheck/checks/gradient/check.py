@@ -30,7 +30,7 @@ class Gradient:
                 subject = subject.fresh(dtype="float64")
             done = examine_declared(subject, options)
             declared = subject.declared
-            if declared is None:
+            if declared is None or done.reason is not None:
                 return done.result()
             if done.findings:
                 done.findings = [at_home(f, declared.home) for f in done.findings]

@@ -81,6 +81,12 @@ class GradientOptions(Options):
         "or by the name of an op; a note says how large the largest was",
     )
 
+    undecided: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="share of the tensors that may stay undecided: of which the check would not "
+        "have noticed an error of 1 %, because the forward rounds",
+    )
+
     def declared(self) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, InputSpec]]]:
         for i, specs in enumerate(self.extra):
             yield ("extra", i), specs
@@ -100,4 +106,5 @@ class GradientOptions(Options):
             order=self.order,
             stop=tuple(self.stop),
             approximate=self.approximate,
+            undecided=self.undecided,
         )

@@ -167,6 +167,11 @@ class Variants:
                 self.note(candidate, raised.message)
                 return [], True
             return self.worded([raised], candidate), False
+        undecided = [f for f in done.findings if f.code == "undecided"]
+        if undecided:  # at inputs of ours that is no fault
+            note = f"variant {candidate.name}: {undecided[0].message}"
+            self.notes += [note] if note not in self.notes else []
+            return [], False
         return self.worded(done.findings[:1], candidate), False
 
     def note(self, candidate: variants.Candidate, said: str) -> None:

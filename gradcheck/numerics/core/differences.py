@@ -90,6 +90,12 @@ class Precision:
         return cls(float(np.finfo(data).eps), float(np.finfo(gradients).eps))
 
     @property
+    def name(self) -> str:
+        """The dtype that has so many digits."""
+        eps = max(self.data, self.gradients)
+        return next(n for n in ("float64", "float32", "float16") if eps <= np.finfo(n).eps)
+
+    @property
     def double(self) -> bool:
         return max(self.data, self.gradients) < 1e-12
 

@@ -27,6 +27,8 @@ TINIEST = 1e-300
 MATTERS = 1e-3
 """A leaf whose whole effect on the result is below this share of the largest effect that a leaf
 has need not be seen to a share of its own gradient."""
+OF_RESULT, OF_RESULT_ROUNDINGS, MOST_OF_RESULT = 1e-9, 1e5, 1e-2
+"""And an effect below this share of the result is none, or in roundings of a coarser dtype."""
 LARGE = 500_000
 """Entries of all leaves from which on runs are spread over several threads."""
 
@@ -170,12 +172,14 @@ class Directions:
             steps=np.array([2.0 ** np.round(np.log2(point.scales[n])) for n, _ in targets]),
         )
 
-    @property
-    def sizes(self) -> Array:
+    def sizes(self, point: Point, precision: Precision) -> Array:
         """(n,): what an error of a slope is relative to: the slope itself, or `MATTERS` of what the
-        leaf with the largest effect does when it is moved by its own size."""
-        effects = self.norms * self.steps
-        return np.maximum(self.norms, MATTERS * float(np.max(effects, initial=0.0)) / self.steps)
+        leaf with the largest effect does when it is moved by its own size. Where no leaf has an
+        effect, the result itself takes its place."""
+        largest = MATTERS * float(np.max(self.norms * self.steps, initial=0.0))
+        result = float(np.linalg.norm(point.weights * point.value))
+        share = min(MOST_OF_RESULT, max(OF_RESULT, OF_RESULT_ROUNDINGS * precision.data))
+        return np.maximum(self.norms, max(largest, share * result, TINIEST) / self.steps)
 
     def floor(self, point: Point, precision: Precision) -> float:
         """The absolute error of a slope that counts as none."""

@@ -132,7 +132,10 @@ def check_directions(
         gone = (apart > GONE_BARS * outcome.error) & (apart > GONE_SHARE * along.norms)
         outcome.state[gone & (outcome.state == OPEN)] = WRONG
     found = EndToEnd(
-        [n for n, _ in targets], outcome, isinstance(forward, ReplayForward), along.sizes
+        [n for n, _ in targets],
+        outcome,
+        isinstance(forward, ReplayForward),
+        along.sizes(point, precision),
     )
     if settle:
         chosen = unseen(outcome, found.sizes)

@@ -6,6 +6,7 @@ whole backward shows whether it is linear, and how much of a gradient is roundin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,6 +70,18 @@ class Point:
         """Size of the median entry of each gradient, entries of zero left out."""
         sizes = {n: np.abs(g[g != 0]) for n, g in self.analytic.items() if g is not None}
         return {n: float(np.median(v)) for n, v in sizes.items() if v.size}
+
+
+def where_finite(
+    gradients: Mapping[str, Array | None], values: Mapping[str, Array]
+) -> dict[str, Array | None]:
+    """`gradients` with zeros where the leaf itself is not finite: there is no derivative."""
+    return {
+        n: g
+        if g is None or g.shape != values[n].shape or np.isfinite(values[n]).all()
+        else np.where(np.isfinite(values[n]), g, np.zeros((), g.dtype))
+        for n, g in gradients.items()
+    }
 
 
 # --- other cotangents ---------------------------------------------------------------------------
@@ -200,7 +213,7 @@ def pulled(point: Point, factor: float, output: Output = None) -> dict[str, Arra
     output = subject.forward() if output is None else output
     subject.zero_grad()
     subject.backward(output, (factor * point.weights).astype(point.dtype))
-    return subject.grads()
+    return where_finite(subject.grads(), point.values)
 
 
 def rounding_of(

@@ -6,7 +6,7 @@ cannot be compared. The three tables after them are what `prepare` goes through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from gradcheck.memory import keep_freed_memory
 from gradcheck.numerics.core.arrays import first_true, signed
 from gradcheck.numerics.core.differences import scale_of
 from gradcheck.numerics.end_to_end.culprits import mutator, origin_of_nan
-from gradcheck.numerics.end_to_end.point import Point, scaled_cotangent
+from gradcheck.numerics.end_to_end.point import Point, scaled_cotangent, where_finite
 from gradcheck.numerics.ops.wholeop import whole_op
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding
@@ -29,8 +29,18 @@ SPREAD = 1.7
 """Half the width of a uniform distribution of unit variance, about."""
 
 
-def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Point | Finding:
-    """The point to check, or the finding that makes every comparison meaningless.
+@dataclass(frozen=True)
+class Nothing:
+    """There is nothing to check; why, as a sentence."""
+
+    reason: str
+
+
+def prepare(
+    subject: Subject, rng: np.random.Generator, *, scalar: bool
+) -> Point | Finding | Nothing:
+    """The point to check, the finding that makes every comparison meaningless, or why there is
+    nothing to check.
 
     scalar: whether the output must be one number (the loss of a model).
     """
@@ -38,7 +48,7 @@ def prepare(subject: Subject, rng: np.random.Generator, *, scalar: bool) -> Poin
     try:
         return _prepare(subject, rng, scalar)
     except _StopError as stop:
-        return stop.finding
+        return stop.found
 
 
 def move_off(subject: Subject, rng: np.random.Generator) -> None:
@@ -56,23 +66,23 @@ def move_off(subject: Subject, rng: np.random.Generator) -> None:
 
 
 class _StopError(Exception):
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.message)
-        self.finding = finding
+    def __init__(self, found: Finding | Nothing) -> None:
+        super().__init__()
+        self.found = found
 
 
-def _pass(finding: Finding | None) -> None:
-    if finding is not None:
-        raise _StopError(finding)
+def _pass(found: Finding | Nothing | None) -> None:
+    if found is not None:
+        raise _StopError(found)
 
 
 def _prepare(subject: Subject, rng: np.random.Generator, scalar: bool) -> Point:
     where = subject.name
     notes: list[str] = []
     before = original = subject.state()
-    for name, array in original.items():
-        if name in subject.leaves:
-            _pass(first_of(LEAF, Leaf(name, array, where)))
+    for name in subject.leaves:
+        _pass(first_of(LEAF, Leaf(name, original[name], where, name in subject.inputs)))
+    _pass(nothing_to_move(original, subject, notes))
     if subject.parameters:
         move_off(subject, rng)
         before = subject.state()
@@ -96,9 +106,9 @@ def _prepare(subject: Subject, rng: np.random.Generator, scalar: bool) -> Point:
     weights = np.ones(value.shape) if scalar else signed(rng, value.shape)
     subject.zero_grad()
     subject.backward(output, None if scalar else weights.astype(value.dtype))
-    analytic = subject.grads()
-    _pass(changed(subject, before, "backward", where))
     values = {n: subject.get(n) for n in subject.leaves}
+    analytic = where_finite(subject.grads(), values)
+    _pass(changed(subject, before, "backward", where))
     for name, gradient in analytic.items():
         if gradient is not None:
             given = Gradient(name, gradient, values[name], tape)
@@ -123,11 +133,13 @@ REPEATS = 256.0
 
 @dataclass(frozen=True)
 class Leaf:
-    """A leaf before anything has run. where: what the subject is called."""
+    """A leaf before anything has run. where: what the subject is called. given: whether it is an
+    input, and no parameter."""
 
     name: str
     array: Array
     where: str
+    given: bool
 
 
 @dataclass(frozen=True)
@@ -149,16 +161,14 @@ class Gradient:
     tape: Sequence[OpCall] | None
 
 
-def first_of(guards: Sequence[Callable[[T], Finding | None]], thing: T) -> Finding | None:
+def first_of(
+    guards: Sequence[Callable[[T], Finding | Nothing | None]], thing: T
+) -> Finding | Nothing | None:
     """What the first guard that objects has to say."""
     return next((found for guard in guards if (found := guard(thing)) is not None), None)
 
 
 # --- leaves, before anything has run ------------------------------------------------------------
-
-
-def empty_leaf(leaf: Leaf) -> Finding | None:
-    return None if leaf.array.size else _empty(f"{leaf.name} of {leaf.where}", leaf.array)
 
 
 def integer_leaf(leaf: Leaf) -> Finding | None:
@@ -174,8 +184,8 @@ def integer_leaf(leaf: Leaf) -> Finding | None:
 
 
 def infinite_leaf(leaf: Leaf) -> Finding | None:
-    if np.isfinite(leaf.array).all():
-        return None
+    if leaf.given or np.isfinite(leaf.array).all():
+        return None  # an input may be a mask of -inf, or have gaps
     return _not_finite(f"the given {leaf.name}", leaf.array, leaf.name, "before anything has run")
 
 
@@ -192,8 +202,33 @@ def integer_result(result: Result) -> Finding | None:
     )
 
 
-def empty_result(result: Result) -> Finding | None:
-    return None if result.value.size else _empty(f"the result of {result.where}", result.value)
+def nothing_to_move(
+    state: Mapping[str, Array], subject: Subject, notes: list[str]
+) -> Nothing | None:
+    """Why no leaf can be moved; notes of those that cannot are added to `notes`."""
+    found: dict[str, str] = {}
+    for name in subject.leaves:
+        array = state[name]
+        if not array.size:
+            found[name] = f"{name} of {subject.name} is empty (shape {tuple(array.shape)})"
+        elif not np.isfinite(array).any():
+            found[name] = f"no entry of {name} of {subject.name} is finite"
+    if found and len(found) == len(subject.leaves):
+        return Nothing(f"{', '.join(found.values())}: there is no gradient to check")
+    notes += [f"{said}: it was not checked" for said in found.values()]
+    for name in subject.leaves:
+        left = int((~np.isfinite(state[name])).sum())
+        if left and name not in found:
+            entries = "entry" if left == 1 else "entries"
+            notes.append(f"{left} {entries} of {name} not finite as given: not differentiated")
+    return None
+
+
+def empty_result(result: Result) -> Nothing | None:
+    if result.value.size:
+        return None
+    shape = tuple(result.value.shape)
+    return Nothing(f"the result of {result.where} is empty (shape {shape}): nothing to check")
 
 
 def not_scalar(result: Result) -> Finding | None:
@@ -236,8 +271,8 @@ def infinite_gradient(gradient: Gradient) -> Finding | None:
     return _not_finite(what, gradient.array, gradient.name, behind, gradient.tape)
 
 
-LEAF = (empty_leaf, integer_leaf, infinite_leaf)
-RESULT = (integer_result, empty_result, not_scalar, infinite_result)
+LEAF = (integer_leaf, infinite_leaf)
+RESULT = (empty_result, integer_result, not_scalar, infinite_result)
 GRADIENT = (misshapen_gradient, infinite_gradient)
 
 
@@ -246,7 +281,9 @@ GRADIENT = (misshapen_gradient, infinite_gradient)
 
 def changed(subject: Subject, before: dict[str, Array], stage: str, where: str) -> Finding | None:
     """Leaves that a forward or backward has written into. `subject` is restored then."""
-    names = [n for n in subject.leaves if not np.array_equal(subject.get(n), before[n])]
+    names = [
+        n for n in subject.leaves if not np.array_equal(subject.get(n), before[n], equal_nan=True)
+    ]
     if not names:
         return None
     name = names[0]
@@ -281,15 +318,6 @@ def not_deterministic(where: str, value: Array, again: Array) -> Finding | None:
         advice="draw randomness from the framework's seeded generator, or switch it off "
         "(training: false)",
         data={"difference": gap},
-    )
-
-
-def _empty(what: str, array: Array) -> Finding:
-    return Finding(
-        code="empty",
-        message=f"{what} is empty (shape {tuple(array.shape)}): there is no gradient to check",
-        advice="give every axis at least one entry",
-        data={"shape": list(array.shape)},
     )
 
 

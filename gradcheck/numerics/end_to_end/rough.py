@@ -51,7 +51,8 @@ def settle_rough(
         for i in chosen:
             name = along.targets[i][0]
             x = lines.values[name]
-            away = np.exp2(np.round(np.log2(np.maximum(np.abs(x) / along.steps[i], 1.0))))
+            own = np.where(np.isfinite(x), np.abs(x), 0.0)
+            away = np.exp2(np.round(np.log2(np.maximum(own / along.steps[i], 1.0))))
             targets.append((name, away * signed(rng, x.shape)))
         other = Directions.through(point, targets)
         with np.errstate(all="ignore"):

@@ -32,6 +32,7 @@ FINE, FINE_POINTS = 4.0, 12
 BENDS = 3.0 * NEAR
 """In float32: when the last halvings of the step bring the estimate nearer to the analytic value by
 this share of the disagreement, it has not settled."""
+OWN_STEPS = "steps of the size of the entry give the analytic value, larger ones do not"
 NUDGE = 4.0
 """Last digits by which values are moved to see how much the gradient depends on them."""
 
@@ -53,9 +54,13 @@ def acquit(point: Point, forward: Forward, found: EndToEnd, precision: Precision
         reasons.append(f"{fault.name} is undecided end to end: {reason}")
         found.wrong = [n for n in found.wrong if n != fault.name]
         found.acquitted.append(fault.name)
+        gap = np.abs(found.outcome.numeric - found.outcome.analytic)
         for i, name in enumerate(found.names):
             if name == fault.name:
                 found.outcome.state[i] = UNSURE
+                # What steps of the right size show is seen; what is as large as rounding is not.
+                found.outcome.limit[i] = 0.0 if reason == OWN_STEPS else gap[i]
+                found.outcome.numeric[i] = found.outcome.analytic[i]
     found.faults = kept
     return reasons
 
@@ -102,7 +107,7 @@ def _settled(
     gradient = point.gradient(fault.name)
     if fault.index is None or not np.any(gradient):
         return None
-    own = np.abs(x)
+    own = np.where(np.isfinite(x), np.abs(x), 0.0)
     least = own[own > 0].min(initial=np.inf)
     own = np.exp2(np.round(np.log2(np.where(own > 0, own, least if least < np.inf else 1.0))))
     unit = np.zeros(x.shape)
@@ -153,7 +158,7 @@ def _along(
         fourth = slope([v[:, 0] - v[:, 1], v[:, 2] - v[:, 3]], steps)
         apart = np.abs(np.stack([narrow, fourth]) - analytic).max(axis=0)
     if (usable & (apart <= NEAR * gap)).any():
-        return "steps of the size of the entry give the analytic value, larger ones do not"
+        return OWN_STEPS
     last = np.flatnonzero(usable & np.isfinite(fourth))
     if not precision.double and last.size > 2:
         before, after = (float(fourth[last[k]]) for k in (-3, -1))

@@ -11,7 +11,7 @@ from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.core.arrays import signed
 from gradcheck.numerics.core.differences import Precision, scale_of
 from gradcheck.numerics.core.kinks import POINTS, Sides, certify, two_sides
-from gradcheck.numerics.core.verdict import OPEN, WRONG, Comparison, Rules, compare
+from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, WRONG, Comparison, Rules, compare
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.batching import BatchedOp
 
@@ -50,6 +50,16 @@ class InputVerdict:
         """(n,): what errors are relative to, an entry's gradient or `MATTERS` of the largest."""
         size = np.abs(self.outcome.scale)
         return np.maximum(size, MATTERS * float(np.max(size, initial=0.0)))
+
+    def hidden(self) -> float:
+        """How large an error of the whole gradient may be hidden, as a share of it."""
+        outcome = self.outcome
+        known = np.where(outcome.state == KINK, 0.0, outcome.limit)
+        limit = float(np.linalg.norm(known))
+        size = float(np.linalg.norm(outcome.analytic))
+        if not size:  # nothing to be a share of: decided is enough
+            return 0.0 if np.isin(outcome.state, (RIGHT, KINK)).all() else np.inf
+        return limit / size if np.isfinite(limit) else np.inf
 
     @property
     def input_name(self) -> str:

@@ -162,7 +162,9 @@ def _nearby(value: Any, rng: np.random.Generator) -> Any:
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
     away = rng.uniform(-ROUNDINGS, ROUNDINGS, value.shape)
-    moved = value + value * (float(np.finfo(value.dtype).eps) * away)
+    moved = np.where(
+        np.isfinite(value), value + value * (float(np.finfo(value.dtype).eps) * away), value
+    )
     return np.asarray(moved, dtype=value.dtype)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array
+from gradcheck.numerics.core.differences import scale_of
 
 RunMany = Callable[[Array], Array]
 """values (K, *shape of the input) -> results (K, outputs)"""
@@ -155,7 +156,7 @@ class _Reach:
 
     def __init__(self, run: RunMany, x: Array, base: Array, rng: np.random.Generator) -> None:
         self.run, self.x, self.base = run, x, base
-        size = (float(np.sqrt(np.mean(np.square(x)))) if x.size else 0.0) or 1.0
+        size = scale_of(x)
         away = np.where(rng.random(x.shape) < 0.5, -size, size) * rng.uniform(0.5, 1.5, x.shape)
         self.moved = x + away
         typical = float(np.mean(np.abs(base))) if base.size else 0.0

@@ -7,6 +7,7 @@ whether a wrong op explains the wrong leaves.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcheck.numerics.core.verdict import VISIBLE
 from gradcheck.numerics.end_to_end.explain import Explained
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.telling import blame
@@ -73,13 +75,15 @@ class Evidence:
 
 @dataclass
 class Examination:
-    """The verdict on one point. point: None where there was nothing to compare."""
+    """The verdict on one point. point: None where there was nothing to compare. reason: why not,
+    where nothing is wrong with that."""
 
     findings: list[Finding] = field(default_factory=list)
     certificate: Certificate = field(default_factory=Certificate)
     notes: list[str] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     point: Point | None = None
+    reason: str | None = None
 
     def result(self, more: Mapping[str, Any] = NOTHING_MORE) -> Result:
         """Return the result of a check. more: measurements besides those of the certificate."""
@@ -88,11 +92,15 @@ class Examination:
             measurements={**self.certificate.measurements(), **more},
             notes=tuple(self.notes),
             figures=self.figures,
+            reason=self.reason,
         )
 
 
-def conclude(evidence: Evidence) -> Examination:
-    """Reach the verdict on a point that could be checked."""
+def conclude(evidence: Evidence, allowed: float = 0.0) -> Examination:
+    """Reach the verdict on a point that could be checked.
+
+    allowed: the share of the leaves that need not be seen.
+    """
     point, local = evidence.point, evidence.local
     done = Examination(
         certificate=copy.deepcopy(local.certificate),
@@ -102,7 +110,7 @@ def conclude(evidence: Evidence) -> Examination:
     )
     certificate = done.certificate
     ends = evidence.ends
-    if evidence.beside is not None:
+    if evidence.beside is not None and len(evidence.beside.unseen) <= len(unseen(evidence)):
         done.notes.append(BESIDE)
         ends = evidence.beside
     certificate.add_ends(ends, sum(point.values[n].size for n in point.trainable))
@@ -128,7 +136,11 @@ def conclude(evidence: Evidence) -> Examination:
         if evidence.explained is not None:
             leaves = with_exits(leaves, evidence.explained)
         done.findings = [*point.findings, *leaves]
-        done.notes += _undecided_note(ends)
+        hidden = unseen(dataclasses.replace(evidence, ends=ends)) if ends.blind else {}
+        if not done.findings and len(hidden) > allowed * len(ends.leaves):
+            done.findings = [_undecided(ends, hidden)]
+        else:
+            done.notes += _undecided_note(ends)
     if evidence.second is not None and not done.findings:
         done.findings += evidence.second.findings
         done.notes += [evidence.second.note] if evidence.second.note else []
@@ -165,6 +177,36 @@ def _wrong_leaves(
     return faults, list(dict.fromkeys(names))
 
 
+def unseen(evidence: Evidence) -> dict[str, float]:
+    """The leaves in which not even an error of one percent would have been noticed, and how large
+    one may be. Of a single op every entry was looked at: then that counts too."""
+    single = len(evidence.point.tape or ()) == 1
+    entries = evidence.local.certificate.leaf_limits if single else {}
+    hidden = evidence.ends.unseen
+    return {n: limit for n, limit in hidden.items() if not entries.get(n, np.inf) <= VISIBLE}
+
+
+def _undecided(ends: Seen, hidden: Mapping[str, float]) -> Finding:
+    """Nothing was found wrong, and nothing would have been."""
+    why = (
+        "the forward answers in steps or with noise, as where it computes in float16 or bfloat16"
+        if ends.rough
+        else "what small changes of them do to the result drowns in its rounding, or it has kinks "
+        "wherever they move"
+    )
+    limit = max(hidden.values())
+    return Finding(
+        code="undecided",
+        parameter=next(iter(hidden)),
+        message=f"{len(hidden)} of {len(ends.leaves)} tensors could not be checked "
+        f"({_some(list(hidden))}): {_hidden(limit)}",
+        lines=(why,),
+        advice="let the subject compute in float64 where it is checked; or accept it with "
+        "`undecided: 1`, the share of the tensors that need not be seen",
+        data={"tensors": {n: limit if np.isfinite(limit) else None for n, limit in hidden.items()}},
+    )
+
+
 def _undecided_note(ends: Seen) -> list[str]:
     """What could not be decided end to end, as a note."""
     if not ends.blind:
@@ -191,9 +233,11 @@ def _precision_note(evidence: Evidence, ends: Seen) -> Sequence[str]:
     precision = evidence.point.precision
     if precision.double:
         return []
-    middle = statistics.median(ends.limits) if ends.limits else 0.0
-    limit = max(middle, precision.relative)
-    return [
-        f"this framework computes in float32: relative errors below about {limit:.0e} cannot be "
-        "seen"
-    ]
+    limit = statistics.median(ends.limits) if ends.limits else 0.0
+    if not ends.rough:
+        limit = max(limit, precision.relative)
+    framework = evidence.point.subject.framework.precision
+    where = "this framework computes"
+    if {framework.data, framework.gradients} == {"float64"}:
+        where = "values or gradients are"
+    return [f"{where} in {precision.name}: relative errors below about {limit:.0e} cannot be seen"]

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.numerics.core.arrays import Array
-from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, UNSURE, WRONG
+from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, UNSURE, VISIBLE, WRONG
 from gradcheck.numerics.end_to_end.endtoend import EndToEnd, LeafFault
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.ops.local import InputVerdict
@@ -53,8 +52,8 @@ class Seen:
     faults, wrong: the worst first; `wrong` names every wrong leaf. limits: by direction the
     smallest relative error that would have been noticed. smallest_seen: the same for an error in a
     single entry of median size, in the leaf where it is largest. blind: by leaf of which no
-    direction was decided, how large a relative error may be hidden there. tensors: a row for each
-    leaf.
+    direction was decided, or that no direction shows well enough, how large a relative error may be
+    hidden there. tensors: a row for each leaf. rough: whether the forward was found to round.
     """
 
     leaves: tuple[str, ...]
@@ -68,6 +67,12 @@ class Seen:
     smallest_seen: float
     tensors: tuple[Mapping[str, Json], ...]
     replayed: bool
+    rough: bool = False
+
+    @property
+    def unseen(self) -> dict[str, float]:
+        """Those of `blind` in which not even errors of `VISIBLE` would have been noticed."""
+        return {name: limit for name, limit in self.blind.items() if limit > VISIBLE}
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def seen(point: Point, found: EndToEnd) -> Seen:
         faults=tuple(sorted(faults, key=lambda f: (-f.rank, f.place))),
         wrong=tuple(sorted(found.wrong, key=lambda n: (-rank.get(n, 1.0), place(n)))),
         undecided=int((outcome.state == UNSURE).sum()),
-        blind=_blind(found, np.maximum(limits, gaps)),
+        blind=_blind(found),
         worst=0.0 if worst is None else float(gaps[worst]),
         worst_at="" if worst is None else found.names[worst],
         limits=tuple(limits.tolist()),
@@ -121,6 +126,7 @@ def seen(point: Point, found: EndToEnd) -> Seen:
             _row(point, found, name, smallest[name]) for name in sorted(found.leaves, key=place)
         ),
         replayed=found.replayed,
+        rough=bool(found.rough),
     )
 
 
@@ -146,17 +152,24 @@ def _smallest_seen(point: Point, found: EndToEnd) -> dict[str, float | None]:
     return smallest
 
 
-def _blind(found: EndToEnd, limits: Array) -> dict[str, float]:
-    """The leaves of which every direction stayed undecided, and how large an error may be hidden
-    there: the error bar, or how far the estimate is off. A second look has notes of its own."""
+def _blind(found: EndToEnd) -> dict[str, float]:
+    """The leaves of which every direction stayed undecided, or shows no errors of `VISIBLE`, and
+    how large an error may be hidden there, relative to what matters. A second look has notes of
+    its own."""
+    outcome = found.outcome
+    with np.errstate(all="ignore"):
+        gaps = np.abs(outcome.analytic - outcome.numeric)
+        open_ = np.isin(outcome.state, (OPEN, UNSURE))
+        limits = np.where(open_, np.fmax(outcome.limit, gaps), outcome.limit) / found.sizes
+        limits = np.where(np.isin(outcome.state, (KINK, WRONG)), 0.0, limits)
+        limits = np.where(limits <= np.inf, limits, np.inf)
     best: dict[str, float] = {}
     decided = set(found.acquitted)
-    for name, state, limit in zip(found.names, found.outcome.state, limits):
-        if state in (UNSURE, OPEN):
-            best[name] = min(best.get(name, np.inf), float(np.nan_to_num(limit, nan=np.inf)))
-        else:
+    for name, undecided, limit in zip(found.names, open_, limits):
+        best[name] = min(best.get(name, np.inf), float(limit))
+        if not undecided:
             decided.add(name)
-    return {n: limit for n, limit in best.items() if n not in decided}
+    return {n: limit for n, limit in best.items() if n not in decided or limit > VISIBLE}
 
 
 def _row(point: Point, found: EndToEnd, name: str, smallest: float | None) -> dict[str, Json]:
@@ -215,7 +228,8 @@ class Certificate:
     smallest_seen: the smallest relative error that would have been noticed in any single entry of
     median size or above of any input of any op: the worst such input counts. seen_outside: the same
     for entries of leaves and for errors that arise outside every op, seen end to end only.
-    tensors: a row for each leaf, for a table.
+    tensors: a row for each leaf, for a table. leaf_limits: by leaf that goes right into an op the
+    relative error that may be hidden there, as the entries show it.
     """
 
     entries: int = 0
@@ -236,8 +250,12 @@ class Certificate:
     complex_error: float | None = None
     ops: dict[str, int] = field(default_factory=dict)
     tensors: list[Mapping[str, Any]] = field(default_factory=list)
+    leaf_limits: dict[str, float] = field(default_factory=dict)
 
     def add_local(self, verdict: InputVerdict) -> None:
+        source = verdict.call.sources[verdict.slot]
+        if isinstance(source, str):
+            self.leaf_limits[source] = verdict.hidden()
         self.evaluations += verdict.evaluations
         self.ops[verdict.call.name] = self.ops.get(verdict.call.name, 0) + 1
         if not verdict.exhaustive:
