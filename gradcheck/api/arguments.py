@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from gradcheck.checks.gradient.options import GradientOptions
 from gradcheck.frameworks.nested import parts, replaced
 from gradcheck.frameworks.protocol import Array, Framework, JoinsResults, Output
+from gradcheck.probe.domain import Bounds
+from gradcheck.probe.subject import Subject
 from gradcheck.yamlcases.wording import sentence
 
 M = TypeVar("M", bound=BaseModel)
@@ -209,3 +211,44 @@ def _a(value: Any) -> str:
         return "None"
     name = type(value).__name__
     return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
+
+
+def bounds(subject: Subject, count: int, low: Any, high: Any, who: str) -> dict[str, Bounds]:
+    """By input its domain. low, high: a number for all `count` inputs, or one (or None) for each.
+
+    Raises ValueError for what is no domain, and for inputs that lie outside of it.
+    """
+    if not subject.inputs:
+        raise ValueError(f"{who}: low and high are about the inputs of a function, not of a model")
+    ends = [_ends(end, count, name, who) for end, name in ((low, "low"), (high, "high"))]
+    found = {}
+    for number, (least, most) in enumerate(zip(*ends)):
+        name = f"input{number}"
+        if name not in subject.inputs or (least is None and most is None):
+            continue
+        bounds = Bounds(
+            -np.inf if least is None else float(least), np.inf if most is None else float(most)
+        )
+        if not bounds.low < bounds.high:
+            raise ValueError(f"{who}: high must be greater than low, for input {number}")
+        x = subject.get(name)
+        if ((x < bounds.low) | (x > bounds.high)).any():
+            raise ValueError(
+                f"{who}: input {number} has entries outside of {bounds.low:g} to {bounds.high:g}; "
+                "correct low and high, or the input"
+            )
+        found[name] = bounds
+    return found
+
+
+def _ends(end: Any, count: int, name: str, who: str) -> list[float | None]:
+    if end is None or isinstance(end, (int, float)):
+        return [end] * count
+    ends = list(end) if isinstance(end, (list, tuple)) else None
+    if (
+        ends is None
+        or len(ends) != count
+        or not all(e is None or isinstance(e, (int, float)) for e in ends)
+    ):
+        raise ValueError(f"{who}: {name} must be a number, or a list of one for each input")
+    return ends

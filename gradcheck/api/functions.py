@@ -29,6 +29,8 @@ def check_gradients(
     loss: Callable[[Output], Output] | None = None,
     framework: str | Framework | None = None,
     seed: int = 0,
+    low: float | Sequence[float | None] | None = None,
+    high: float | Sequence[float | None] | None = None,
     **options: Any,
 ) -> Result:
     """Compare every analytic gradient of a function or model with the numeric one.
@@ -41,6 +43,8 @@ def check_gradients(
     loss: turns the output of a model into the scalar that is differentiated; without it an output
     of any shape, or all floating tensors of a nested one, are contracted with random weights.
     framework: a name ('tinytorch', 'pytorch') or an adapter; found from the tensors otherwise.
+    low, high: the domain of a function's floating inputs, one number for all or one for each input
+    (None: no bound): no step and no probe leaves it.
     options: those of the check `gradient` (`exhaustive=True`, `directions=3`, ...).
 
     A model is copied first: the caller's own is not touched. The process keeps the memory that is
@@ -57,6 +61,7 @@ def check_gradients(
         seed=seed,
         options=options,
         who=arguments.CHECK,
+        domain=(low, high),
     )
 
 
@@ -70,12 +75,15 @@ def gradient_of(
     seed: int,
     options: Mapping[str, Any],
     who: str,
+    domain: tuple[Any, Any] = (None, None),
 ) -> Result:
     """What `check_gradients` says. who: the function that the user called, for sentences."""
     chosen = arguments.options(options, who)
     subject = subject_of(
         fn, inputs, kwargs=kwargs, loss=loss, framework=framework, seed=seed, who=who
     )
+    if domain != (None, None):
+        subject.bounds = arguments.bounds(subject, len(inputs), *domain, who)
     title = f"{subject.name}::gradient"
     try:
         settings = dataclasses.replace(chosen.settings(), scalar=loss is not None)

@@ -22,7 +22,7 @@ from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.batching import BatchedOp
 from gradcheck.numerics.ops.laws import check_laws, check_layouts
 from gradcheck.numerics.ops.local import InputVerdict, check_input
-from gradcheck.numerics.ops.masked import FiniteResults
+from gradcheck.numerics.ops.masked import FiniteResults, InDomain
 from gradcheck.numerics.ops.nearby import excuse
 from gradcheck.numerics.ops.pullback import Parts, copies
 from gradcheck.numerics.ops.secondlook import acquit_entries, settle_rough_entries
@@ -30,7 +30,10 @@ from gradcheck.numerics.ops.ties import together
 from gradcheck.numerics.telling import blame
 from gradcheck.numerics.telling.evidence import Certificate, LocalProof, OpFault
 from gradcheck.numerics.telling.figures import of_wrong_op
+from gradcheck.probe.domain import Bounds
 from gradcheck.probe.surrogates import Stand
+
+NO_BOUNDS: Mapping[str, Bounds] = {}
 
 
 def check_calls(
@@ -40,14 +43,16 @@ def check_calls(
     budget: float,
     approximate: Approximate | None = None,
     stack: bool = True,
+    bounds: Mapping[str, Bounds] = NO_BOUNDS,
 ) -> LocalProof:
     """Check the laws of every call, then every entry of every input. approximate: errors that are
-    no findings. stack: whether copies of an input may be stacked for one run."""
+    no findings. stack: whether copies of an input may be stacked for one run. bounds: by leaf its
+    domain."""
     approximate = Approximate({}) if approximate is None else approximate
     certificate = Certificate()
     faults: list[OpFault] = []
     figures: Mapping[str, Any] = {}
-    for planned in plan_calls(tape, np.random.default_rng([seed, 12]), budget, stack):
+    for planned in plan_calls(tape, np.random.default_rng([seed, 12]), budget, stack, bounds):
         certificate.calls += 1
         if isinstance(planned, int):
             continue  # not finite enough: the end-to-end proof covers it
@@ -73,7 +78,9 @@ class _Call:
         self.planned, self.rng, self.total = planned, rng, total
         self.approximate = approximate
         self.call, self.inputs, self.base = planned.call, planned.inputs, planned.base
-        self.op = BatchedOp(planned.call, planned.inputs, planned.base, stack=planned.stack)
+        self.op = BatchedOp(
+            planned.call, planned.inputs, planned.base, planned.bounds, stack=planned.stack
+        )
         self.cotangent = signed(rng, planned.base.shape)
         self.parts: Parts = []
         self.wrong: list[InputVerdict] = []
@@ -151,7 +158,15 @@ class _Call:
     def check_ties(self) -> OpFault | None:
         if sum(int(k.sum()) for k in self.kinks.values()) < 2:
             return None
-        tied = together(self.call, self.inputs, self.base, self.cotangent, self.parts, self.kinks)
+        tied = together(
+            self.call,
+            self.inputs,
+            self.base,
+            self.cotangent,
+            self.parts,
+            self.kinks,
+            self.op.bounds,
+        )
         return None if tied is None else OpFault(1.0, blame.ties(self.call, self.kinks, *tied))
 
     def check_layouts(self) -> Iterator[OpFault]:
@@ -192,7 +207,7 @@ class Planned:
     """A call before it is checked. masked: whether results that are not finite were left out.
 
     plans: by input. first: whether it is the first of its kind: how an op reads memory does not
-    depend on the values.
+    depend on the values. bounds: by input its domain.
     """
 
     index: int
@@ -203,6 +218,7 @@ class Planned:
     plans: dict[int, Plan]
     first: bool
     stack: bool
+    bounds: Mapping[int, Bounds]
 
     @property
     def cost(self) -> float:
@@ -210,8 +226,19 @@ class Planned:
         return 10.0 * (self.base.size + 2000) + sum(p.cost for p in self.plans.values())
 
 
+def bounds_of(call: OpCall, bounds: Mapping[str, Bounds]) -> dict[int, Bounds]:
+    """By input of a call the domain of the leaf that goes into it."""
+    if not bounds:
+        return {}
+    return {i: bounds[s] for i, s in enumerate(call.sources) if isinstance(s, str) and s in bounds}
+
+
 def plan_calls(
-    tape: list[OpCall], rng: np.random.Generator, budget: float, stack: bool
+    tape: list[OpCall],
+    rng: np.random.Generator,
+    budget: float,
+    stack: bool = True,
+    bounds: Mapping[str, Bounds] = NO_BOUNDS,
 ) -> Iterator[Planned | int]:
     """Every call in its turn; only its place where its result is not finite enough to check.
 
@@ -232,7 +259,10 @@ def plan_calls(
             continue
         if not whole.all():  # masked scores are -inf on purpose
             call, base = FiniteResults(call, whole), np.where(whole, base, 0.0)
-        op = BatchedOp(call, own, base, stack=stack)
+        within = bounds_of(call, bounds)
+        if within:
+            call = InDomain(call, inputs, within)
+        op = BatchedOp(call, own, base, within, stack=stack)
         plans: dict[int, Plan] = {}
         for slot, value in enumerate(inputs):
             if not call.needs[slot] or not isinstance(value, np.ndarray) or not value.size:
@@ -240,7 +270,8 @@ def plan_calls(
             made = plans[slot] = plan_input(op, slot, rng, budget=share + spare, known=known)
             spare = max(0.0, spare + share - made.cost) if spare or made.cost < share else 0.0
         kind = str((call.name, tuple(np.ndim(v) for v in inputs), call.attrs.keys()))
-        yield Planned(index, call, inputs, base, not whole.all(), plans, kind not in seen, stack)
+        first = kind not in seen
+        yield Planned(index, call, inputs, base, not whole.all(), plans, first, stack, within)
         seen.add(kind)
 
 
@@ -258,7 +289,7 @@ def plan_input(
     cost = float(x.size + op.base.size + 2000)
     if cost * 30 <= budget:
         colouring = sparsity.find(
-            lambda v: op.run_many(slot, v).reshape(len(v), -1),
+            lambda v: op.run_many(slot, op.clipped(slot, v)).reshape(len(v), -1),
             x,
             op.base.reshape(-1),
             rng,

@@ -135,6 +135,7 @@ class Look:
             budget=self.wanted.budget,
             approximate=self.approximate,
             stack=self.subject.batched,
+            bounds=self.subject.bounds,
         )
 
     def closer(
@@ -199,7 +200,10 @@ class Look:
         self.wanted.declare(subject)
         for name in point.trainable:
             x = point.values[name]
-            subject.set(name, x + BESIDE * scale_of(x) * rng.uniform(-1.0, 1.0, x.shape))
+            moved_to = x + BESIDE * scale_of(x) * rng.uniform(-1.0, 1.0, x.shape)
+            if name in subject.bounds:
+                moved_to = subject.bounds[name].clipped(moved_to, x)
+            subject.set(name, moved_to)
         moved = prepare(subject, rng, scalar=self.scalar)
         if not isinstance(moved, Point) or moved.findings:
             return None

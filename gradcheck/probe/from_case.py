@@ -11,8 +11,9 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array, Leaf, Output
 from gradcheck.names.registry import Entry, Registry
+from gradcheck.probe.domain import Bounds
 from gradcheck.probe.subject import Batching, Declared, OptimizerSpec, Subject, SubjectError
-from gradcheck.yamlcases.case import Case
+from gradcheck.yamlcases.case import Case, InputSpec
 from gradcheck.yamlcases.inputs import draw_inputs
 
 HOW_TO_ADD = {
@@ -63,6 +64,7 @@ class CaseSubject(Subject):
         arrays = self._arrays
         if arrays is None:
             arrays = draw_inputs(case.inputs, np.random.default_rng(self.seed))
+        self.bounds = {n: b for n, s in case.inputs.items() if (b := _bounds(s)) is not None}
         self._use_operands(arrays, lambda n: n not in case.inputs or case.inputs[n].trainable)
 
     def _build_model(self) -> None:
@@ -156,3 +158,11 @@ def _defaults(op: Callable[..., Any]) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def _bounds(spec: InputSpec) -> Bounds | None:
+    """The domain that an input is declared in."""
+    if spec.dtype != "float" or (spec.low is None and spec.high is None):
+        return None
+    low = -np.inf if spec.low is None else spec.low
+    return Bounds(low, np.inf if spec.high is None else spec.high)

@@ -26,6 +26,7 @@ from gradcheck.frameworks.protocol import (
 )
 from gradcheck.phrases import one_line
 from gradcheck.probe.batches import Batch, Loader, is_array
+from gradcheck.probe.domain import Bounds
 from gradcheck.probe.modelcall import ModelCall, default_step, noting_calls
 from gradcheck.probe.stops import Stops
 from gradcheck.probe.surrogates import Surrogates
@@ -91,7 +92,8 @@ class Subject:
     and dropout. training: whether the model is in train mode. stops, surrogates:
     what forwards hold. batched: whether several copies of an input may be run at once.
 
-    An op has `operands`, its arguments `args`, and perhaps `declared`. A model has `model` and
+    An op has `operands`, its arguments `args`, perhaps `declared`, and `bounds`: by input the
+    domain that no step and no probe leaves. A model has `model` and
     `batch`, and may have a loss, data and an optimizer; what needs one that is missing raises
     SubjectError. The modules `from_case`, `from_function` and `from_model` make subjects.
     """
@@ -100,6 +102,7 @@ class Subject:
     args: Mapping[str, Any] = {}
     declared: Declared | None = None
     loss_args: Mapping[str, Any] = {}
+    bounds: Mapping[str, Bounds] = {}
     _batching: Batching | None = None
     _optimizer_spec: OptimizerSpec | None = None
 

@@ -21,6 +21,8 @@ def piecewise(formula: Callable[..., Array], *arrays: Array) -> Array:
     instead of once for every step.
     """
     n = arrays[0].size
+    if not arrays[0].ndim:  # numpy would go on with scalars, which cannot be written to
+        return formula(*(a.reshape(1) for a in arrays)).reshape(())
     if n <= PIECE:
         return formula(*arrays)
     flat = [a.reshape(-1) for a in arrays]

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcheck.numerics.core.arrays import Array
 from gradcheck.numerics.core.differences import Lines, Precision, one_sided
-from gradcheck.numerics.core.verdict import KINK, SURE, UNSURE, WRONG, Comparison
+from gradcheck.numerics.core.verdict import KINK, RIGHT, SURE, UNSURE, WRONG, Comparison
 
 POINTS = (1.0, 2.0, 3.0, -1.0, -2.0, -3.0)
 STEPS = {True: (2.0**-20, 2.0**-25, 2.0**-30), False: (2.0**-7, 2.0**-9)}
@@ -64,6 +64,8 @@ def certify(
     votes = np.zeros(active.size, dtype=int)
     inside = np.zeros(active.size, dtype=int)
     nearest = np.full(active.size, np.nan)
+    at_edge = np.zeros(active.size, dtype=int)
+    edge_limit = np.full(active.size, np.inf)
     noise = lines.noise()[active]
     steps = STEPS[precision.double]
     with np.errstate(all="ignore"):
@@ -75,9 +77,14 @@ def certify(
                 sides = two_sides(lines(POINTS, h, active), ha)
             bar = NOISE * noise / ha + precision.relative * np.abs(analytic)
             bar_r, bar_l = bar + sides.bar_right, bar + sides.bar_left
+            edge = np.isfinite(sides.right) ^ np.isfinite(sides.left)
             # To one side of a boundary of the domain there is nothing: the other side decides.
             right, bar_r = _or(sides.right, bar_r, sides.left, bar_l)
             left, bar_l = _or(sides.left, bar_l, right, bar_r)
+            off = np.abs(right - analytic)
+            agrees = edge & (off <= bar_r)
+            at_edge += agrees
+            edge_limit = np.where(agrees, np.fmin(edge_limit, off + bar_r), edge_limit)
             low = np.fmin(sides.low, np.fmin(right, left)) - np.maximum(bar_r, bar_l)
             high = np.fmax(sides.high, np.fmax(right, left)) + np.maximum(bar_r, bar_l)
             kink = (high - low) > SURE * (bar_r + bar_l)
@@ -88,12 +95,15 @@ def certify(
             out = (gap > SURE * (bar_r + bar_l)) & sharp
             votes += out
             closest = np.where(np.abs(right - analytic) < np.abs(left - analytic), right, left)
-            nearest = np.where(out | within, closest, nearest)
+            nearest = np.where(out | within | agrees, closest, nearest)
     certified = inside >= TWICE
     wrong = (votes == len(steps)) & may_fail
+    right_at_edge = (at_edge >= TWICE) & ~certified & ~wrong
     state = np.where(certified, KINK, np.where(wrong, WRONG, UNSURE))
+    state = np.where(right_at_edge, RIGHT, state)
     outcome.state[active] = state
-    settled = certified | wrong
+    outcome.limit[active[right_at_edge]] = edge_limit[right_at_edge]
+    settled = certified | wrong | right_at_edge
     outcome.numeric[active[settled]] = nearest[settled]
 
 

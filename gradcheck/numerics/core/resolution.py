@@ -165,7 +165,10 @@ def fitted(
         agrees = (gap <= one.bar + none[open_]) & ~flat
         chosen = open_[agrees]
         found.for_it[chosen] = np.minimum(found.for_it[chosen], (one.bar + gap)[agrees])
-        apart = (gap > SURE * one.bar + BEYOND * none[open_]) & ~flat & np.isfinite(one.bar)
+        # A slope that is lost in the noise (of a wave too short even for the smallest window)
+        # accuses nobody.
+        known = one.bar < SHARP * np.abs(one.slope)
+        apart = (gap > SURE * one.bar + BEYOND * none[open_]) & known & ~flat
         with np.errstate(all="ignore"):
             apart &= ~(np.abs(one.slope - against[open_]) > SHARP * gap)
         chosen = open_[apart]

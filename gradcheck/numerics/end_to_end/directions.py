@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +29,8 @@ MATTERS = 1e-3
 has need not be seen to a share of its own gradient."""
 OF_RESULT, OF_RESULT_ROUNDINGS, MOST_OF_RESULT = 1e-9, 1e5, 1e-2
 """And an effect below this share of the result is none, or in roundings of a coarser dtype."""
+REACH = 3 * 2.0**-8
+"""The farthest point of a first step along a direction; the scale is rounded to a power of two."""
 LARGE = 500_000
 """Entries of all leaves from which on runs are spread over several threads."""
 
@@ -37,6 +39,10 @@ FLOOR, FLOOR_SINGLE = 1e-12, 20.0
 All leaves go through the same forward, whose rounding follows the largest of them."""
 OF_ONE = 64.0
 """Last digits that the difference of a probability and one may lose, both being about 1."""
+
+
+Target = tuple[str, Array]
+"""A leaf's name and a direction of its shape."""
 
 
 class Forward(Protocol):
@@ -56,10 +62,16 @@ class FrameworkForward:
 
     def __init__(self, subject: Subject, weights: Array, base: Array) -> None:
         self.subject, self.weights, self.values = subject, weights, base
+        self.domain = Domain(subject) if subject.bounds else None
         self.base = float(np.sum(weights * base))
         self.evaluations = self.largest = 0
 
     def __call__(self, moves: Sequence[Move]) -> Array:
+        if self.domain is not None:
+            return self.domain.within(moves, self._run)
+        return self._run(moves)
+
+    def _run(self, moves: Sequence[Move]) -> Array:
         return np.concatenate([self._leaf(name, values) for name, values in moves])
 
     def _leaf(self, name: str, values: Array) -> Array:
@@ -87,18 +99,55 @@ class FrameworkForward:
 class ReplayForward:
     """Evaluations by replaying the tape, `replay.output` being its output."""
 
-    def __init__(self, replay: Replay, weights: Array) -> None:
-        self.replay, self.weights = replay, weights
+    def __init__(self, replay: Replay, weights: Array, domain: Domain | None = None) -> None:
+        self.replay, self.weights, self.domain = replay, weights, domain
         self.base = float(np.sum(weights * replay.output))
         self.evaluations = 0
         self.largest = replay.largest
         self._lock = threading.Lock()
 
     def __call__(self, moves: Sequence[Move]) -> Array:
+        if self.domain is not None:
+            return self.domain.within(moves, self._run)
+        return self._run(moves)
+
+    def _run(self, moves: Sequence[Move]) -> Array:
         with self._lock:
             self.evaluations += sum(len(values) for _, values in moves)
         change = self.replay.run(moves) - self.replay.output
         return (change * self.weights).reshape(len(change), -1).sum(axis=-1)
+
+
+class Domain:
+    """What the inputs of a subject may be, at its present values."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.bounds = subject.bounds
+        self.values = {name: subject.get(name) for name in subject.bounds}
+
+    def within(self, moves: Sequence[Move], run: Callable[[Sequence[Move]], Array]) -> Array:
+        """`run` on all copies that lie inside; NaN for the others."""
+        lost, kept = [], []
+        for name, values in moves:
+            out = np.zeros(len(values), bool)
+            if name in self.bounds:
+                left = self.bounds[name].outside(values, self.values[name])
+                out = left.reshape(len(values), -1).any(axis=1)
+                values = self.bounds[name].clipped(values, self.values[name])
+            lost.append(out)
+            kept.append((name, values))
+        return np.where(np.concatenate(lost), np.nan, run(kept))
+
+
+def inside(point: Point, targets: list[Target], reach: float) -> list[Target]:
+    """The same directions, so short that points up to `reach` times a leaf's scale stay inside."""
+    bounds = point.subject.bounds
+    if not bounds:
+        return targets
+    return [
+        (n, bounds[n].shortened(d, point.values[n], reach * point.scales[n]) if n in bounds else d)
+        for n, d in targets
+    ]
 
 
 def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
@@ -112,6 +161,9 @@ def faithful(point: Point, replay: Replay, rng: np.random.Generator) -> bool:
     if not moved:
         return True  # there is nothing that it could fail to follow
     try:
+        for name, bounds in subject.bounds.items():
+            if name in moved:
+                moved[name] = bounds.clipped(moved[name], point.values[name])
         for name, array in moved.items():
             subject.set(name, array)
         value = np.asarray(subject.value(subject.forward()), dtype=np.float64)

@@ -23,12 +23,15 @@ from gradcheck.numerics.core.verdict import (
 )
 from gradcheck.numerics.end_to_end import bisect, blocks
 from gradcheck.numerics.end_to_end.directions import (
+    REACH,
     DirectionLines,
     Directions,
+    Domain,
     Forward,
     FrameworkForward,
     ReplayForward,
     faithful,
+    inside,
 )
 from gradcheck.numerics.end_to_end.point import Point
 from gradcheck.numerics.end_to_end.replay import Replay
@@ -69,13 +72,15 @@ class LeafFault:
 @dataclass
 class EndToEnd:
     """Verdicts on directions through leaves. names: the leaf of each direction. sizes: what an
-    error of its slope is relative to. acquitted: leaves that a second look cleared. rough: leaves
-    that were judged by fitted slopes, for the forward rounds."""
+    error of its slope is relative to. floor: an absolute error of a slope that is none. acquitted:
+    leaves that a second look cleared. rough: leaves that were judged by fitted slopes, for the
+    forward rounds."""
 
     names: list[str]
     outcome: Comparison
     replayed: bool
     sizes: Array
+    floor: float = 0.0
     rough: set[str] = field(default_factory=set)
     faults: list[LeafFault] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -91,7 +96,8 @@ def make_forward(
 ) -> Forward:
     """Replay where it was proven to follow the framework, the framework itself otherwise."""
     if replay is not None and precision.double and faithful(point, replay, rng):
-        return ReplayForward(replay, point.weights)
+        domain = Domain(point.subject) if point.subject.bounds else None
+        return ReplayForward(replay, point.weights, domain)
     return FrameworkForward(point.subject, point.weights, point.value)
 
 
@@ -111,6 +117,7 @@ def check_directions(
     names = [n for n in point.trainable if point.values[n].size]
     values = {n: point.values[n].astype(np.float64) for n in names}
     targets = [(n, signed(rng, values[n].shape)) for n in names for _ in range(directions)]
+    targets = inside(point, targets, REACH)
     if not targets:
         return EndToEnd([], Comparison.empty(), False, np.zeros(0))
     along = Directions.through(point, targets)
@@ -136,6 +143,7 @@ def check_directions(
         outcome,
         isinstance(forward, ReplayForward),
         along.sizes(point, precision),
+        rules.floor,
     )
     if settle:
         chosen = unseen(outcome, found.sizes)
@@ -199,7 +207,7 @@ def _fails_again(point: Point, lines: DirectionLines, name: str, rng: np.random.
     smooth and is not the analytic one. That does not happen three times; an error stays.
     """
     x, precision = lines.values[name], lines.precision
-    targets = [(name, signed(rng, x.shape)) for _ in range(2)]
+    targets = inside(point, [(name, signed(rng, x.shape)) for _ in range(2)], REACH)
     gradient = point.gradient(name)
     slopes = np.array([float(np.sum(gradient * d)) for _, d in targets])
     norms = np.array([float(np.sqrt(np.sum((gradient * d) ** 2))) for _, d in targets])

@@ -7,10 +7,12 @@ import numpy as np
 from gradcheck.numerics.core.arrays import Array, index_at, signed
 from gradcheck.numerics.core.resolution import SURE, fitted, settle
 from gradcheck.numerics.core.verdict import UNSURE, WRONG, Comparison
-from gradcheck.numerics.end_to_end.directions import DirectionLines, Directions
+from gradcheck.numerics.end_to_end.directions import DirectionLines, Directions, inside
 from gradcheck.numerics.end_to_end.point import Point
 
 EPS = float(np.finfo(np.float64).eps)
+WIDEST = 1.0
+"""The half width of the widest window, as a share of a leaf's scale, rounded up."""
 SMALL = 1e-3
 """Errors of an entry are relative to itself, or to this share of the largest entry."""
 MOST_ENTRIES = 24
@@ -54,6 +56,7 @@ def settle_rough(
             own = np.where(np.isfinite(x), np.abs(x), 0.0)
             away = np.exp2(np.round(np.log2(np.maximum(own / along.steps[i], 1.0))))
             targets.append((name, away * signed(rng, x.shape)))
+        targets = inside(point, targets, WIDEST)
         other = Directions.through(point, targets)
         with np.errstate(all="ignore"):
             share = other.norms / along.norms[chosen]

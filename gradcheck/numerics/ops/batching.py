@@ -11,13 +11,14 @@ run; never assumed. Where it does not work the copies run one after the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OneAtATime, OpCall
+from gradcheck.probe.domain import Bounds
 
 CLOSE = 1e-12
 """Share of the largest value by which two orders of summation may differ."""
@@ -28,11 +29,19 @@ UNKNOWN, LOOP, PLAIN, ALIGNED = "unknown", "loop", "plain", "aligned"
 
 
 class BatchedOp:
-    """An op call with its inputs (float64) and its result. stack: whether copies may be stacked."""
+    """An op call with its inputs (float64) and its result. bounds: by input its domain; what lies
+    outside is not run, and NaN. stack: whether copies may be stacked."""
 
     def __init__(
-        self, call: OpCall, inputs: Sequence[Any], base: Array, *, stack: bool = True
+        self,
+        call: OpCall,
+        inputs: Sequence[Any],
+        base: Array,
+        bounds: Mapping[int, Bounds] | None = None,
+        *,
+        stack: bool = True,
     ) -> None:
+        self.bounds = bounds or {}
         self.call = call
         self.stack = stack and may_stack(call)
         self.inputs = list(inputs)
@@ -57,6 +66,8 @@ class BatchedOp:
 
     def run_one(self, slot: int, value: Array) -> Array:
         """The result with another value of input `slot`; NaN where the op refuses it."""
+        if slot in self.bounds and self.bounds[slot].outside(value, self.inputs[slot]).any():
+            return np.full(self.base.shape, np.nan)
         inputs = self.inputs.copy()
         inputs[slot] = value
         try:
@@ -72,6 +83,14 @@ class BatchedOp:
         """(K, *shape of the result) for values (K, *shape of the input)."""
         if len(values) == 1:
             return self.run_one(slot, values[0])[None]
+        if slot in self.bounds:
+            left = self.bounds[slot].outside(values, self.inputs[slot])
+            lost = left.reshape(len(values), -1).any(axis=1)
+            if lost.any():
+                out = np.full((len(values), *self.base.shape), np.nan)
+                if not lost.all():
+                    out[~lost] = self.run_many(slot, values[~lost])
+                return out
         way = self._way.get(slot, UNKNOWN)
         if way == UNKNOWN:
             way = self._way[slot] = self._try(slot, values) if self.stack else LOOP
@@ -80,6 +99,12 @@ class BatchedOp:
             if result is not None and result.shape == (len(values), *self.base.shape):
                 return result
         return np.stack([self.run_one(slot, v) for v in values])
+
+    def clipped(self, slot: int, values: Array) -> Array:
+        """`values` (..., *shape of the input), on the edge of the domain where outside of it."""
+        if slot not in self.bounds:
+            return values
+        return self.bounds[slot].clipped(values, self.inputs[slot])
 
     def _together(self, slot: int, values: Array, way: str) -> Array | None:
         inputs = self.inputs.copy()

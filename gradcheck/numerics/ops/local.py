@@ -15,6 +15,8 @@ from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, WRONG, Comparison
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.batching import BatchedOp
 
+WIDEST = 3 * 2.0**-7
+"""The farthest point of a first step, as a share of the scale of the steps."""
 LARGEST_STEPS = 5
 """Steps that a direction is tried with: with all entries moving at once, smaller ones drown in
 rounding."""
@@ -109,8 +111,11 @@ def check_input(
             _alone(op, slot, cotangent, outcome, precision, rules, h0)
         return InputVerdict(op.call, slot, outcome, True, lines.evaluations, x.size, lines, h0)
     directions = signed(rng, (2, x.size))
-    lines = OpDirections(op, slot, cotangent, directions)
     h0 = np.full(2, steps_of(x, op.base)[0])
+    if slot in op.bounds:
+        reach = WIDEST * float(h0[0])
+        directions = op.bounds[slot].shortened(directions, x.reshape(-1), reach)
+    lines = OpDirections(op, slot, cotangent, directions)
     sized = np.sqrt((directions * directions) @ (flat * flat))
     rules = Rules(exponents=precision.exponents[:LARGEST_STEPS])
     outcome = compare(lines, directions @ flat, h0, precision, rules, scale=sized)
@@ -200,7 +205,14 @@ class OpLines:
         for colours, parts in self._changes(offsets, h, active):
             for k in range(len(offsets)):
                 out[k] += self._collect(colours, parts[:, k])
+        if self.slot in self.op.bounds:
+            out[self._outside(offsets, h)] = np.nan
         return out[:, active]
+
+    def _outside(self, offsets: tuple[float, ...], h: Array) -> Array:
+        """(offsets, entries): what lies outside the domain."""
+        x = self.x.reshape(-1)
+        return self.op.bounds[self.slot].outside(x + np.multiply.outer(np.asarray(offsets), h), x)
 
     def sides(self, h: Array, active: Array) -> Sides:
         """Left and right derivative, output by output: a window of a pooling may be at a tie and
@@ -215,7 +227,13 @@ class OpLines:
             step = np.where(step == 0, 1.0, step)
             for row, value in zip(full, two_sides(parts.swapaxes(0, 1), step)):
                 row += self._collect(colours, value)
-        return Sides(*full[:, active])
+        found = Sides(*full)
+        if self.slot in self.op.bounds:  # to one side of an edge there is nothing
+            left_out = self._outside(POINTS, h).reshape(2, 3, -1).any(axis=1)
+            for lost, rows in zip(left_out, ((0, 2, 3, 4), (1, 2, 3, 5))):
+                for row in rows:
+                    full[row][lost] = np.nan
+        return Sides(*(row[active] for row in found))
 
     def _moved(self, change: Array) -> Array:
         """(colours, outputs): the outputs that changed by more than rounding."""
@@ -252,7 +270,8 @@ class OpLines:
             group = colours[start : start + count]
             steps = np.where(self.colour_of == group[:, None], moving, 0.0)  # (colours, entries)
             stack = self.x.reshape(-1) + ks[:, None] * steps[:, None, :]
-            results = self.op.run_many(self.slot, stack.reshape(-1, *self.x.shape))
+            stack = self.op.clipped(self.slot, stack.reshape(-1, *self.x.shape))
+            results = self.op.run_many(self.slot, stack)
             self.evaluations += len(results)
             change = (results.reshape(len(group), len(ks), -1) - self.base) * self.weights
             if (self._noise[active] < 0).any():

@@ -14,6 +14,7 @@ import numpy as np
 
 from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.core.differences import scale_of
+from gradcheck.probe.domain import Bounds
 
 STEP = 2.0**-20
 """How far the entries are moved, as a share of the typical entry."""
@@ -30,11 +31,12 @@ def together(
     cotangent: Array,
     parts: Sequence[Array | None],
     kinks: Mapping[int, Array],
+    bounds: Mapping[int, Bounds],
 ) -> tuple[float, float, float] | None:
     """(analytic, low, high) along the direction that moves all kinked entries up alike, and
     what equals them, when the analytic slope lies outside; else None.
 
-    kinks: input slot -> mask of entries that were certified at a kink.
+    kinks: input slot -> mask of entries that were certified at a kink. bounds: by input its domain.
     """
     kinks = {s: _with_equals(np.asarray(inputs[s]), mask) for s, mask in kinks.items()}
     step = STEP * max(scale_of(np.asarray(inputs[s])) for s in kinks)
@@ -43,6 +45,8 @@ def together(
         values = list(inputs)
         for slot, mask in kinks.items():
             values[slot] = values[slot] + sign * step * mask.reshape(values[slot].shape)
+        if any(b.outside(values[s], np.asarray(inputs[s])).any() for s, b in bounds.items()):
+            return None
         try:
             with np.errstate(all="ignore"):
                 moved.append(np.asarray(call.run(values)))

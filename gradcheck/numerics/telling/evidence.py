@@ -160,7 +160,8 @@ def _blind(found: EndToEnd) -> dict[str, float]:
     with np.errstate(all="ignore"):
         gaps = np.abs(outcome.analytic - outcome.numeric)
         open_ = np.isin(outcome.state, (OPEN, UNSURE))
-        limits = np.where(open_, np.fmax(outcome.limit, gaps), outcome.limit) / found.sizes
+        limits = np.where(open_, np.fmax(outcome.limit, gaps), outcome.limit)
+        limits = np.maximum(limits - found.floor, 0.0) / found.sizes
         limits = np.where(np.isin(outcome.state, (KINK, WRONG)), 0.0, limits)
         limits = np.where(limits <= np.inf, limits, np.inf)
     best: dict[str, float] = {}
