@@ -64,8 +64,9 @@ class CaseSubject(Subject):
         arrays = self._arrays
         if arrays is None:
             arrays = draw_inputs(case.inputs, np.random.default_rng(self.seed))
-        self.bounds = {n: b for n, s in case.inputs.items() if (b := _bounds(s)) is not None}
         self._use_operands(arrays, lambda n: n not in case.inputs or case.inputs[n].trainable)
+        specs = {n: s for n, s in case.inputs.items() if n in self.inputs}
+        self.bounds = {n: b for n, s in specs.items() if (b := _bounds(s)) is not None}
 
     def _build_model(self) -> None:
         case = self._case
