@@ -15,8 +15,8 @@ from gradcheck.probe.subject import Subject
 class FunctionSubject(Subject):
     """fn: called with one tensor for each array, in order. arrays: the inputs by name; floating
     ones are differentiated, ints and bools are passed as they are, and so is, beside another one,
-    an additive mask: an array with -inf in it, which no step can move. bounds: by input the domain that no
-    step leaves."""
+    an additive mask: an array with -inf in it, which no step can move. bounds: by input the
+    domain that no step leaves."""
 
     def __init__(
         self,
