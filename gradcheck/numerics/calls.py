@@ -17,14 +17,14 @@ from gradcheck.frameworks.protocol import Array, OpCall
 from gradcheck.numerics.approximate import Approximate
 from gradcheck.numerics.core.arrays import float64, signed
 from gradcheck.numerics.core.differences import Precision
-from gradcheck.numerics.core.verdict import KINK, unseen
+from gradcheck.numerics.core.verdict import KINK, UNSURE, unseen
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.batching import BatchedOp
 from gradcheck.numerics.ops.laws import check_laws, check_layouts
 from gradcheck.numerics.ops.local import InputVerdict, check_input
 from gradcheck.numerics.ops.masked import FiniteResults, InDomain
 from gradcheck.numerics.ops.nearby import excuse
-from gradcheck.numerics.ops.pullback import Parts, copies
+from gradcheck.numerics.ops.pullback import Parts, copies, pullback_noise
 from gradcheck.numerics.ops.secondlook import acquit_entries, settle_rough_entries
 from gradcheck.numerics.ops.ties import together
 from gradcheck.numerics.telling import blame
@@ -129,6 +129,8 @@ class _Call:
             if verdict.outcome.wrong.size:
                 acquit_entries(verdict, precision)
                 excuse(verdict, self.op, self.cotangent, self.rng)
+            if verdict.outcome.wrong.size:
+                self.drowned(verdict)
             if (doubtful := unseen(verdict.outcome, verdict.sizes)).size:
                 settle_rough_entries(verdict, doubtful)
             self.approximate.tolerate(verdict)
@@ -137,6 +139,16 @@ class _Call:
                 self.wrong.append(verdict)
             elif verdict.exhaustive and (verdict.outcome.state == KINK).any():
                 self.kinks[slot] = verdict.outcome.state == KINK
+
+    def drowned(self, verdict: InputVerdict) -> None:
+        """Nothing is known of wrong entries whose disagreement is as small as what the last digits
+        of the inputs do to the pullback: of a gradient that is rounding alone. In place."""
+        outcome, wrong = verdict.outcome, verdict.outcome.wrong
+        rng = np.random.default_rng(0)
+        noise = pullback_noise(self.call, self.inputs, self.cotangent, self.parts, rng)
+        gap = np.abs(outcome.analytic - outcome.numeric)[wrong]
+        if verdict.exhaustive:
+            outcome.state[wrong[gap <= noise[verdict.slot]]] = UNSURE
 
     @property
     def worst(self) -> InputVerdict:

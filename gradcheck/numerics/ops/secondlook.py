@@ -13,7 +13,7 @@ from gradcheck.frameworks.protocol import Array
 from gradcheck.numerics.core.differences import Precision
 from gradcheck.numerics.core.kinks import certify
 from gradcheck.numerics.core.resolution import settle
-from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, WRONG, Comparison, compare
+from gradcheck.numerics.core.verdict import KINK, OPEN, RIGHT, UNSURE, WRONG, Comparison, compare
 from gradcheck.numerics.ops import sparsity
 from gradcheck.numerics.ops.local import InputVerdict, OpLines, Some
 
@@ -23,6 +23,8 @@ disagreement. Its own noise must be less than that too, or a wrong value would a
 SHORT = 2.0**-12
 """Steps, as a share of the usual ones, for waves so short that these go over whole numbers of
 them."""
+FAR = 2.0**-10
+"""An entry of this share of the steps' scale varies within most of them."""
 OTHER = 2.0
 """Steps that differ by less than this power of two show nothing new."""
 MOST = 2048
@@ -54,6 +56,22 @@ def acquit_entries(verdict: InputVerdict, precision: Precision) -> None:
         wrong = wrong[outcome.state[wrong] == WRONG]
         if not wrong.size:
             return
+    _confirm(verdict, lines, wrong[own[wrong] > 0], own, precision)
+
+
+def _confirm(
+    verdict: InputVerdict, lines: OpLines, wrong: Array, own: Array, precision: Precision
+) -> None:
+    """Entries far smaller than the steps that accused them are wrong only when steps of their own
+    size say so too; otherwise nothing is known of them. In place."""
+    far = wrong[own[wrong] < verdict.h0[wrong] * FAR]
+    if not far.size:
+        return
+    h0 = np.exp2(np.round(np.log2(np.where(own > 0, own, 1.0))))
+    again = _one_by_one(lines, far, verdict.outcome.analytic, h0, precision)
+    doubtful = far[again.state != WRONG]
+    verdict.outcome.state[doubtful] = UNSURE
+    verdict.outcome.limit[doubtful] = np.inf
 
 
 def _at_kinks(verdict: InputVerdict, lines: OpLines, wrong: Array, precision: Precision) -> Array:
