@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from gradcheck.checks.gradient.options import GradientOptions
 from gradcheck.frameworks.nested import parts, replaced
-from gradcheck.frameworks.protocol import Array, Framework, JoinsResults, Output
+from gradcheck.frameworks.protocol import Array, Framework, JoinsResults, Output, TakesComplex
 from gradcheck.probe.domain import Bounds
 from gradcheck.probe.subject import Subject
 from gradcheck.yamlcases.wording import sentence
@@ -123,9 +123,11 @@ def array(adapter: Framework, value: Any, what: str | int, who: str = CHECK) -> 
             raise TypeError
         else:
             found = np.asarray(adapter.get(value))
+            if isinstance(adapter, TakesComplex) and adapter.is_complex(value):
+                found = found[..., 0] + 1j * found[..., 1]
     except (TypeError, ValueError, AttributeError):
         found = np.empty(0, dtype=object)
-    if found.dtype.kind not in "fiub":
+    if found.dtype.kind not in ("fiubc" if isinstance(adapter, TakesComplex) else "fiub"):
         raise TypeError(
             f"{who}: {what if isinstance(what, str) else f'input {what}'} is {_a(value)}, not an "
             f"array of real numbers; pass a number, an array or a tensor of {adapter.name}"

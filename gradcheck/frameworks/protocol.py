@@ -297,6 +297,19 @@ class JoinsResults(Protocol):
 
 
 @runtime_checkable
+class TakesComplex(Protocol):
+    """Capability: complex inputs are checked, by their real and imaginary parts. Where it is there,
+    `get`, `value` and `grad` give a complex tensor one more axis of two numbers, real and imaginary
+    part, and `set` and `backward` take them so: the gradient is dL/dRe + i dL/dIm."""
+
+    def is_complex(self, value: Any) -> bool:
+        """Whether this is a complex tensor."""
+
+    def as_complex(self, leaf: Leaf) -> Leaf:
+        """The complex tensor of a real one with a last axis of two, inside the graph."""
+
+
+@runtime_checkable
 class SecondOrder(Protocol):
     """Capability: `gradient: {order: 2}` checks second derivatives."""
 

@@ -21,7 +21,7 @@ from gradcheck import (
     walk_leaves,
 )
 
-from .arrays import as_array
+from .arrays import as_array, as_cotangent
 from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace
 from .functions import watched
@@ -84,8 +84,9 @@ class PyTorch:
     def cast(self, model: Any, dtype: str) -> None:
         target = getattr(torch, dtype)
         for leaf in [*self.named_parameters(model).values(), *self.named_buffers(model).values()]:
-            if leaf.is_floating_point():
-                leaf.data = leaf.data.to(target)
+            if leaf.is_floating_point() or leaf.is_complex():
+                wide = torch.complex64 if target is torch.float32 else torch.complex128
+                leaf.data = leaf.data.to(wide if leaf.is_complex() else target)
                 leaf.grad = None
 
     def train_mode(self, model: Any, training: bool) -> None:
@@ -96,8 +97,9 @@ class PyTorch:
         return as_array(leaf)
 
     def set(self, leaf: Tensor, array: Array) -> None:
+        values = torch.from_numpy(np.array(array))
         with torch.no_grad():
-            leaf.copy_(torch.from_numpy(np.array(array)))
+            leaf.copy_(torch.view_as_complex(values) if leaf.is_complex() else values)
 
     def trainable(self, leaf: Tensor) -> bool:
         return bool(leaf.requires_grad)
@@ -115,7 +117,7 @@ class PyTorch:
         if cotangent is None:
             output.backward()
         else:
-            output.backward(torch.from_numpy(np.array(cotangent)).to(output.dtype))
+            output.backward(as_cotangent(np.array(cotangent), output))
 
     def join(self, output: Any) -> Tensor | None:
         found = [t for _, t in walk_leaves(output, torch.Tensor)]
@@ -132,10 +134,16 @@ class PyTorch:
         """Gradients of `leaves`; the graph is kept. The backward sees `cotangent` itself."""
         if not cotangent.flags.writeable or any(n < 0 for n in cotangent.strides):
             cotangent = np.array(cotangent, order="C")  # torch takes neither
-        given = torch.from_numpy(cotangent).to(output.dtype)
+        given = as_cotangent(cotangent, output)
         if not output.requires_grad:
             return [None] * len(leaves)
         return [None if g is None else as_array(g) for g in pull([output], leaves, [given])]
+
+    def is_complex(self, value: Any) -> bool:
+        return isinstance(value, torch.Tensor) and value.is_complex()
+
+    def as_complex(self, leaf: Tensor) -> Tensor:
+        return torch.view_as_complex(leaf)
 
     def grad(self, leaf: Tensor) -> Array | None:
         if leaf.grad is None:

@@ -44,6 +44,7 @@ class FunctionCall:
         self.arguments = list(arguments)
         self.slots = [i for i, a in enumerate(arguments) if isinstance(a, torch.Tensor)]
         tensors = [arguments[i] for i in self.slots]
+        self.is_complex = any(t.is_complex() for t in tensors)
         names = [*names, *(f"input{i}" for i in range(len(names), len(arguments)))]
         self.name = function.__name__
         self.where = where
@@ -125,7 +126,8 @@ def handwritten(run: Callable[[], Any]) -> list[OpCall]:
             for function in functions:
                 stack.enter_context(recorded(function, calls))
             run()
-    return [c for c in calls if any(c.needs)]
+    # Complex arguments are pairs of numbers here, which the Function itself does not take.
+    return [c for c in calls if any(c.needs) and not c.is_complex]
 
 
 def functions_behind(output: Any) -> list[type[Function]]:
