@@ -34,7 +34,7 @@ def test_a_small_error_beside_a_tie_is_not_excused_with_it(factor, seed):
     wrong = np.abs(analytic - numeric) > 1e-9
     zeros = np.zeros(X.size)
     state = np.where(wrong, WRONG, RIGHT).astype(np.int8)
-    outcome = Comparison(analytic, numeric, zeros, zeros, state, np.abs(analytic))
+    outcome = Comparison(analytic, numeric, zeros, zeros, state, np.abs(analytic), zeros)
     call = Sort()
     verdict = InputVerdict(call, 0, outcome, True, 0, X.size, None, zeros)
     excuse(verdict, BatchedOp(call, [X], np.sort(X)), COTANGENT, np.random.default_rng(seed))

@@ -132,7 +132,7 @@ class Domain:
             out = np.zeros(len(values), bool)
             if name in self.bounds:
                 left = self.bounds[name].outside(values, self.values[name])
-                out = left.reshape(len(values), -1).any(axis=1)
+                out = np.asarray(left.reshape(len(values), -1).any(axis=1))
                 values = self.bounds[name].clipped(values, self.values[name])
             lost.append(out)
             kept.append((name, values))

@@ -229,7 +229,7 @@ class OpLines:
                 row += self._collect(colours, value)
         found = Sides(*full)
         if self.slot in self.op.bounds:  # to one side of an edge there is nothing
-            left_out = self._outside(POINTS, h).reshape(2, 3, -1).any(axis=1)
+            left_out: Array = np.asarray(self._outside(POINTS, h).reshape(2, 3, -1).any(axis=1))
             for lost, rows in zip(left_out, ((0, 2, 3, 4), (1, 2, 3, 5))):
                 for row in rows:
                     full[row][lost] = np.nan
