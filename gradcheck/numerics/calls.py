@@ -24,7 +24,7 @@ from gradcheck.numerics.ops.laws import check_laws, check_layouts
 from gradcheck.numerics.ops.local import InputVerdict, check_input
 from gradcheck.numerics.ops.masked import FiniteResults, InDomain
 from gradcheck.numerics.ops.nearby import excuse
-from gradcheck.numerics.ops.pullback import Parts, copies, pullback_noise
+from gradcheck.numerics.ops.pullback import Parts, copies, spread_nearby
 from gradcheck.numerics.ops.secondlook import acquit_entries, settle_rough_entries
 from gradcheck.numerics.ops.ties import together
 from gradcheck.numerics.telling import blame
@@ -145,7 +145,7 @@ class _Call:
         of the inputs do to the pullback: of a gradient that is rounding alone. In place."""
         outcome, wrong = verdict.outcome, verdict.outcome.wrong
         rng = np.random.default_rng(0)
-        noise = pullback_noise(self.call, self.inputs, self.cotangent, self.parts, rng)
+        noise = spread_nearby(self.call, self.inputs, self.cotangent, rng)
         gap = np.abs(outcome.analytic - outcome.numeric)[wrong]
         if verdict.exhaustive:
             outcome.state[wrong[gap <= noise[verdict.slot]]] = UNSURE
