@@ -89,8 +89,15 @@ def kept(text: str) -> str | None:
 
 
 def _leaves_numpy(result: ast.AST) -> bool:
-    """Whether a function of numpy is left, for which the Tensor has no operation of its own."""
-    return any(isinstance(n, ast.Attribute) and _numpy(n.value) for n in ast.walk(result))
+    """Whether a function of numpy is left that is given a variable: the Tensor has no operation of
+    its own for it."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and _numpy(node.func.value)
+        and any(isinstance(n, ast.Name) and not _numpy(n) for a in node.args for n in ast.walk(a))
+        for node in ast.walk(result)
+    )
 
 
 def _last(func: ast.expr) -> str:
