@@ -11,6 +11,7 @@ import numpy as np
 
 from gradcheck.api import arguments
 from gradcheck.api.subjects import is_model, name_of
+from gradcheck.checks.base import Check
 from gradcheck.checks.gradient.check import Gradient
 from gradcheck.checks.graph.check import Graph
 from gradcheck.checks.learning.overfit import Overfit
@@ -83,11 +84,12 @@ def _chosen(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def judged(subject: ModelSubject, name: str, options: Any) -> Result:
+def judged(subject: ModelSubject, name: str, options: Any, check: Check | None = None) -> Result:
     """What one check says; an exception out of the model or the step is a finding."""
+    chosen: Check = CHECKS[name] if check is None else check
     try:
         with np.errstate(all="ignore"), one_blas_thread():
-            return CHECKS[name].run(subject, options)
+            return chosen.run(subject, options)
     except Exception as error:
         finding = crash(error, name=subject.name, is_op=False)
         if finding is None:

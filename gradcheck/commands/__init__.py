@@ -3,6 +3,7 @@
 COMMANDS = {
     "watch": "run a training script as it is and say what is wrong with it",
     "run": "run cases of a file, without pytest",
+    "probe": "build a model of yours, find inputs for it, check its graph and gradients",
     "train": "train the model of a case, after its checks",
     "new": "write a plugin and its case, to start from",
     "plugins": "list the plugins: where each comes from, what it brings, what failed",

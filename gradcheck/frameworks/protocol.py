@@ -227,6 +227,14 @@ class WatchesFunctions(Protocol):
 
 
 @runtime_checkable
+class GuessesInputs(Protocol):
+    """Capability: `python -m gradcheck probe` finds inputs for a model that brings none."""
+
+    def guess_inputs(self, model: Any, seed: int) -> Iterable[tuple[str, list[Array]]]:
+        """(what it is, the arrays), the likeliest first."""
+
+
+@runtime_checkable
 class WatchesCalls(Protocol):
     """Capability: without a tape, `determinism` and its like name the line where two runs part."""
 

@@ -25,6 +25,7 @@ from .arrays import as_array, as_cotangent
 from .calls import SeenCall, Watching
 from .cuts import Recorder, Trace
 from .functions import watched
+from .guess import guesses
 from .handwritten import handwritten
 from .memory import Memory
 from .pulling import pull
@@ -193,6 +194,9 @@ class PyTorch:
         seed: int,
     ) -> list[MemoryFault]:
         return Memory(fn, arrays, trainable, dtype, seed).examine()
+
+    def guess_inputs(self, model: Any, seed: int) -> Iterator[tuple[str, list[Array]]]:
+        return guesses(model, seed)
 
     def watch_functions(
         self,
