@@ -263,6 +263,15 @@ class ComputesLow(Protocol):
         bfloat16 numbers cross this boundary as float32."""
 
 
+LOW_DTYPES = ("float32", "float16", "bfloat16")
+"""The dtypes that kernels are written for."""
+
+
+def low_dtypes(framework: Framework) -> tuple[str, ...]:
+    """Those of `LOW_DTYPES` that leaves of `framework` can have; float32 if it does not say."""
+    return framework.low_dtypes if isinstance(framework, ComputesLow) else ("float32",)
+
+
 @dataclass(frozen=True)
 class MemoryFault:
     """A way in which a function does not keep to its own memory.

@@ -299,9 +299,10 @@ class CaseKeys(Closed):
         default=None,
         description="How `python -m gradcheck train` trains the model; no check reads it.",
     )
-    dtype: Literal["float32", "float64"] = Field(
+    dtype: Literal["float32", "float64", "float16", "bfloat16"] = Field(
         default="float32",
-        description="Precision of the model in training; `gradient` chooses its own.",
+        description="Precision of the model in training. `gradient` works in float64; with float16 "
+        "or bfloat16 it then compares the gradients in that dtype too.",
     )
     seed: int = Field(
         default=0,

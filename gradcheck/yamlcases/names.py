@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gradcheck.frameworks.protocol import LOW_DTYPES, low_dtypes
 from gradcheck.names.registry import Entry, Registry, UnknownName
 from gradcheck.phrases import one_line
 from gradcheck.yamlcases import dims, inputs
@@ -109,6 +110,11 @@ class Names:
             yield Problem(("framework",), framework)
             yield from self._problems_of_checks(case)
             return
+        can = low_dtypes(self.registry.framework(case.framework))
+        if case.dtype in LOW_DTYPES and case.dtype not in can:
+            there_are = ", ".join(d for d in ("float64", *LOW_DTYPES) if d == "float64" or d in can)
+            said = f"{case.framework} does not compute in {case.dtype}; there are: {there_are}"
+            yield Problem(("dtype",), said)
         if case.op is not None and case.model is None:
             yield from self._problems_of_op(case)
         if case.model is not None and case.op is None:

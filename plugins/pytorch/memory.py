@@ -174,13 +174,17 @@ def filled_memory() -> Iterator[None]:
     warn = torch.is_deterministic_algorithms_warn_only_enabled()
     settings: Any = torch.utils.deterministic
     filled = settings.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # the public function imports the compiler first, which takes seconds
+    deterministic = getattr(
+        torch._C, "_set_deterministic_algorithms", torch.use_deterministic_algorithms
+    )
+    deterministic(True, warn_only=True)
     settings.fill_uninitialized_memory = True
     try:
         yield
     finally:
         settings.fill_uninitialized_memory = filled
-        torch.use_deterministic_algorithms(before, warn_only=warn)
+        deterministic(before, warn_only=warn)
 
 
 def _tensor(array: Array, dtype: str) -> Tensor:

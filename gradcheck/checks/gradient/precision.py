@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gradcheck.checks.base import Options
-from gradcheck.frameworks.protocol import ComputesLow
+from gradcheck.frameworks.protocol import low_dtypes
 from gradcheck.numerics.core.threads import one_blas_thread
 from gradcheck.numerics.precision.dtypes import LOW_DTYPES, LowDtype
 from gradcheck.numerics.precision.examine import DRAWS, LowExamination, examine_low
@@ -91,7 +91,7 @@ def look(
     """One result about all dtypes. A dtype that the framework does not have is left out, with a
     note; a result without any dtype is skipped."""
     framework = kernel.framework
-    can = framework.low_dtypes if isinstance(framework, ComputesLow) else ("float32",)
+    can = low_dtypes(framework)
     notes = [f"{framework.name} does not compute in {d}" for d in dtypes if d not in can]
     chosen = [d for d in dtypes if d in can]
     if not chosen:
