@@ -15,7 +15,6 @@ gradcheck_api = 1
 CHECKS = {
     "graph.check": "Graph",
     "gradient.check": "Gradient",
-    "gradient.precision": "Precision",
     "learning.overfit": "Overfit",
     "updates.check": "Updates",
     "model.init": "Init",
@@ -27,6 +26,7 @@ CHECKS = {
     "model.determinism": "Determinism",
     "learning.accumulation": "Accumulation",
     "model.reference": "Reference",
+    "gradient.precision": "Precision",
 }
 """Module in gradcheck.checks -> its class, in the order of the listing."""
 
