@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gradcheck.frameworks.protocol import LOW_DTYPES, low_dtypes
+from gradcheck.frameworks.protocol import low_dtypes
 from gradcheck.names.registry import Entry, Registry, UnknownName
 from gradcheck.phrases import one_line
 from gradcheck.yamlcases import dims, inputs
@@ -20,6 +20,8 @@ from gradcheck.yamlcases.wording import did_you_mean, dotted, problems_of
 
 PASSED = {"model": 0, "op": 0, "loss": 2, "optimizer": 1, "dataset": 0}
 """How many arguments gradcheck itself passes, before those of the case."""
+EVERYWHERE = ("float32", "float64")
+"""The dtypes that every framework has, or rounds to."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,12 @@ class Names:
             yield Problem(("framework",), framework)
             yield from self._problems_of_checks(case)
             return
-        can = low_dtypes(self.registry.framework(case.framework))
-        if case.dtype in LOW_DTYPES and case.dtype not in can:
-            there_are = ", ".join(d for d in ("float64", *LOW_DTYPES) if d == "float64" or d in can)
-            said = f"{case.framework} does not compute in {case.dtype}; there are: {there_are}"
-            yield Problem(("dtype",), said)
+        if case.dtype not in EVERYWHERE:
+            can = low_dtypes(self.registry.framework(case.framework))
+            if case.dtype not in can:
+                there_are = ", ".join(["float64", *can])
+                said = f"{case.framework} does not compute in {case.dtype}; there are: {there_are}"
+                yield Problem(("dtype",), said)
         if case.op is not None and case.model is None:
             yield from self._problems_of_op(case)
         if case.model is not None and case.op is None:
