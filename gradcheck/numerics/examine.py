@@ -108,6 +108,8 @@ class Look:
             replay = Replay(point.tape, stack=self.subject.batched) if point.tape else None
             calls = point.tape or self.handwritten()
             local = self.calls(calls)
+            if local.faults and isinstance(calls[0], WholeOp):
+                local = self.nearer(local)
         point.findings = [f for f in point.findings if not self.approximate.allows_finding(f)]
         forward = self.forward(point, replay, 14)
         found = self.along(point, forward, settle=not local.faults)
@@ -137,6 +139,14 @@ class Look:
             stack=self.subject.batched,
             bounds=self.subject.bounds,
         )
+
+    def nearer(self, local: LocalProof) -> LocalProof:
+        """Where an op that is checked as a whole is wrong and a function inside it is, too, the
+        faults of that function: its backward was written by hand and has a line."""
+        inside = self.calls(self.handwritten())
+        if not inside.faults:
+            return local
+        return dataclasses.replace(local, faults=inside.faults, figures=inside.figures)
 
     def closer(
         self, evidence: Evidence, found: EndToEnd, forward: Forward, replay: Replay | None

@@ -193,3 +193,19 @@ def test_functions_of_pytorch_itself_are_not_the_users() -> None:
 def test_a_result_without_a_graph_has_none() -> None:
     assert pytorch.handwritten(lambda: torch.ones(2)) == []
     assert pytorch.handwritten(lambda: 3.0) == []
+
+
+def test_a_wrong_function_inside_an_op_is_named() -> None:
+    """The op is checked as a whole; the fault has a nearer place."""
+
+    def outer(x: Any) -> Any:
+        return Swish.apply(2 * x).exp()
+
+    before, Swish.factor = Swish.factor, 0.5
+    try:
+        (finding,) = check_gradients(outer, torch.randn(3, 4)).findings
+    finally:
+        Swish.factor = before
+    assert finding.op == "Swish"
+    assert finding.where is not None
+    assert "test_pytorch_handwritten.py" in finding.where

@@ -177,6 +177,11 @@ def _factor_words(verdict: LowVerdict) -> tuple[str, str]:
 def _part_words(verdict: LowVerdict) -> tuple[str, str]:
     part = verdict.part
     assert part is not None
+    if part.zero:
+        return (
+            f"should be zero at {_part(part)} and is not: {part.error:.1g} of the whole gradient",
+            "look for memory that is never written: start the gradient from zeros, not from empty",
+        )
     return (
         f"is {_times(part.error)} at {_part(part)} (known to ±{part.bar:.1g})",
         "look at how the kernel divides this axis: masks, the last block, strides, heads",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,7 @@ import numpy as np
 
 from gradcheck.numerics.core.arrays import Array
 from gradcheck.numerics.precision.dtypes import EPS
-from gradcheck.numerics.precision.projection import Factor, Pair, parts, whole
+from gradcheck.numerics.precision.projection import AT_ZERO, ZERO, Factor, Pair, parts, whole
 from gradcheck.numerics.precision.runs import RESULT, Track
 
 Kind = Literal["factor", "part", "imprecise", "not_finite", "not_zero"]
@@ -29,10 +30,6 @@ BLIND = 0.05
 """From this error bar on, nothing was seen of a leaf."""
 STANDS_OUT = 2.0
 """A part is the matter where it is so many times further off than the whole."""
-ZERO = 1e-12
-"""Below this share of the largest gradient a right gradient is zero but for float64's rounding."""
-AT_ZERO = 64.0
-"""Roundings of the largest gradient that may stand where the right gradient is zero."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ def _excused(mine: Factor, eager: Factor | None) -> Factor:
     if eager is None:
         return mine
     bar = mine.bar + EAGER_FACTOR * abs(eager.error)
-    return Factor(mine.axis, mine.where, mine.error, bar, mine.size)
+    return dataclasses.replace(mine, bar=bar)
 
 
 def _finite(pairs: Sequence[Pair]) -> bool:

@@ -43,6 +43,10 @@ PART_FLOOR = {"float32": 4.0}
 (a column with a weight near zero) what is left of them does not average out."""
 USUAL_PART_FLOOR = 0.75
 """The same for 16 bits: one row shares a statistic that was rounded once for it."""
+ZERO = 1e-12
+"""Below this share of the whole a right gradient is zero but for float64's rounding."""
+AT_ZERO = 64.0
+"""Roundings of the whole gradient that may stand where the right one is zero."""
 ALIKE = 8
 """From this many parts on, they are also compared with each other: where each row has a rounding of
 its own (of a saved logarithm of sums), their factors scatter, and only what stands out is wrong."""
@@ -55,7 +59,8 @@ class Factor:
     """The factor of the error in one part, or in the whole (axis None).
 
     where: index range along the axis. error: a. bar: beyond which |a| is wrong. size: the norm of
-    the right gradient there.
+    the right gradient there. zero: it is zero there; then `error` is the size of what stands in its
+    place, relative to the whole gradient.
     """
 
     axis: int | None
@@ -63,6 +68,7 @@ class Factor:
     error: float
     bar: float
     size: float
+    zero: bool = False
 
     @property
     def wrong(self) -> bool:
@@ -109,6 +115,7 @@ def parts(pairs: Sequence[Pair], dtype: str) -> Iterator[Factor]:
         for axis, length in enumerate(shape):
             for ranges in _cuts(length):
                 yield from _of_parts(low, right, axis, ranges, floor)
+                yield from _at_zero(low, right, axis, ranges, AT_ZERO * EPS[dtype])
 
 
 def _of_parts(low: Array, right: Array, axis: int, starts: Array, floor: float) -> Iterator[Factor]:
@@ -120,6 +127,7 @@ def _of_parts(low: Array, right: Array, axis: int, starts: Array, floor: float) 
 
     error = low - right
     weight = total(right**2)
+    weight = np.where(weight > ZERO**2 * weight.sum(), weight, 0.0)
     with np.errstate(all="ignore"):
         factor = total(error * right) / weight
         spread = np.repeat(factor, np.diff([*starts, length]))
@@ -140,6 +148,19 @@ def _of_parts(low: Array, right: Array, axis: int, starts: Array, floor: float) 
             yield Factor(
                 axis, (int(start), stop), float(factor[i]), float(bar[i]), float(weight[i]) ** 0.5
             )
+
+
+def _at_zero(low: Array, right: Array, axis: int, starts: Array, bar: float) -> Iterator[Factor]:
+    """What stands where the right gradient is zero, as at masked positions."""
+    rest = tuple(i for i in range(low.ndim) if i != axis + 1)
+    length = low.shape[axis + 1]
+    sizes = np.add.reduceat((right**2).mean(axis=rest), starts)
+    found = np.add.reduceat((low**2).mean(axis=rest), starts)
+    whole = (right**2).mean()
+    for i in np.flatnonzero(sizes <= ZERO**2 * whole):
+        stop = int(starts[i + 1]) if i + 1 < len(starts) else length
+        error = float(np.sqrt(found[i] / whole)) if whole else 0.0
+        yield Factor(axis, (int(starts[i]), stop), error, bar, 0.0, zero=True)
 
 
 def _cuts(length: int) -> Iterator[Array]:

@@ -76,3 +76,19 @@ def test_one_dominating_number_decides_nothing():
 
 def test_a_zero_gradient_has_no_factor():
     assert whole([Pair(np.ones(4), np.zeros(4))], "float32").bar == np.inf
+
+
+@pytest.mark.parametrize("dtype", LOW_DTYPES)
+def test_where_a_row_is_zero(dtype):
+    """Its rounding in float64 has no factor; but nothing else may stand there."""
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        pairs = rounded(rng, dtype)
+        for p in pairs:
+            p.right[3] = 1e-17 * rng.standard_normal(64)
+            p.low[3] = 1e-9 * rng.standard_normal(64)
+        assert not wrong(pairs, dtype)
+        for p in pairs:
+            p.low[3] = 0.6 * rng.standard_normal(64)
+        found = [p for p in parts(pairs, dtype) if p.wrong and p.zero]
+        assert [(p.axis, p.where) for p in found] == [(0, (3, 4))]
