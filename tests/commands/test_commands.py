@@ -183,7 +183,7 @@ def test_checks_are_listed_with_options(project, capsys):
     assert "\n  below: " in out
     assert main(["checks", "--json"]) == 0
     names = [c["name"] for c in json.loads(capsys.readouterr().out)]
-    assert names[:5] == ["graph", "gradient", "precision", "overfit", "updates"]
+    assert names[:4] == ["graph", "gradient", "overfit", "updates"]
 
 
 def test_schema_knows_the_plugins_of_the_folder(project, capsys):
