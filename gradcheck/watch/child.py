@@ -32,6 +32,7 @@ def main(path: str) -> None:
     scratch = Scratch(Path(spec.scratch))
     registry = plugins.load([Path(folder) for folder in spec.plugins])
     session = Session(spec, lambda s: _mode(s, scratch))
+    session.failures = list(registry.failures)
     stack = ExitStack()
 
     def watch(name: str) -> None:
@@ -101,6 +102,7 @@ def report(scratch: Scratch, session: Session, diary: Diary, how: str, where: st
         "split": session.split,
         "written": scratch.written,
         "complete": False,
+        "failures": session.failures,
     }
     found: list[Finding] = values["findings"]
     save(session.spec.report, plain(values | {"findings": [f.to_json() for f in found]}))

@@ -132,7 +132,8 @@ def _nothing_to_see(wanted: Wanted, facts: dict[str, Any], seen: Seen) -> bool:
         seen.could = facts["steps"] > 0
     elif not facts["backwards"]:
         seen.could = False
-        said = f"; the last thing that it printed is: {printed}" if printed else ""
+        said = "".join(f"; {failure}" for failure in facts.get("failures", ()))
+        said += f"; the last thing that it printed is: {printed}" if printed else ""
         seen.problem = f"the script {how} without calling backward(){said}"
     elif not facts["steps"]:
         seen.could = False

@@ -105,6 +105,7 @@ class Session:
         self.spec = spec
         self.optimizers: list[Watched] = []
         self.split = False
+        self.failures: list[str] = []  # of plugins, one of which may be that of the framework
         self.mode: Mode = look(self)
         self.stepping: set[int] = set()
         self.script_thread = threading.get_ident()
