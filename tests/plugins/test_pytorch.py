@@ -366,3 +366,12 @@ def test_weight_norm_is_copied(between, seed):
     for name, p in model.named_parameters():
         assert torch.equal(p, before[name][0])
         assert torch.equal(p.grad, before[name][1])
+
+
+@pytest.mark.parametrize("op", ["floor", "round", "trunc", "ceil"])
+def test_stairs_that_are_meant_are_right(op):
+    """At a thousand they are as fine as those of bfloat16."""
+    for seed in range(4):
+        x = 1000 * torch.randn(5, generator=torch.Generator().manual_seed(seed))
+        result = check_gradients(getattr(torch, op), x, seed=seed)
+        assert result.outcome == "passed", result.findings

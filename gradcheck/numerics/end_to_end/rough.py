@@ -44,7 +44,12 @@ def settle_rough(
 
     The new directions move every entry in proportion to itself, and no less than the typical one:
     floating-point numbers are rounded so. A wrong one must be wrong along two of them.
+
+    An op whose gradient is zero is left alone: `floor` of a thousand has the stairs of a bfloat16,
+    and it is meant to be flat. A model's leaf is not: there the graph may be cut behind a cast.
     """
+    if point.subject.is_op:
+        chosen = chosen[outcome.analytic[chosen] != 0]
     judged = np.zeros(0, dtype=np.int64)
     for number in range(2):
         if not chosen.size:

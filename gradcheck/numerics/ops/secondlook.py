@@ -117,8 +117,13 @@ FIRST = 8
 
 
 def settle_rough_entries(verdict: InputVerdict, chosen: Array) -> None:
-    """Look again at the `chosen` entries (or directions), in place."""
+    """Look again at the `chosen` entries (or directions), in place.
+
+    Not at those of which the pullback says zero: `floor` of a thousand has the stairs of a
+    bfloat16, and it is meant to be flat.
+    """
     outcome, lines = verdict.outcome, verdict.lines
+    chosen = chosen[outcome.analytic[chosen] != 0]
     h0, size = verdict.h0, verdict.sizes
     if verdict.exhaustive:
         # Numbers are rounded in proportion to themselves.
