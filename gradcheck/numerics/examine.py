@@ -108,7 +108,7 @@ class Look:
             replay = Replay(point.tape, stack=self.subject.batched) if point.tape else None
             calls = point.tape or self.handwritten()
             local = self.calls(calls)
-            if local.faults and isinstance(calls[0], WholeOp):
+            if local.faults and isinstance(calls[0], WholeOp) and not self.subject.declared:
                 local = self.nearer(local)
         point.findings = [f for f in point.findings if not self.approximate.allows_finding(f)]
         forward = self.forward(point, replay, 14)
@@ -142,7 +142,8 @@ class Look:
 
     def nearer(self, local: LocalProof) -> LocalProof:
         """Where an op that is checked as a whole is wrong and a function inside it is, too, the
-        faults of that function: its backward was written by hand and has a line."""
+        faults of that function: its backward was written by hand and has a line. An op of a case
+        keeps the name that the case gives it."""
         inside = self.calls(self.handwritten())
         if not inside.faults:
             return local

@@ -48,7 +48,7 @@ DOUBLE = {
 @pytest.mark.parametrize("name", DOUBLE)
 def test_no_alarm_in_float64(name, seed):
     fn, x = DOUBLE[name]
-    assert codes(check_gradients(fn, x, seed=seed)) == []
+    assert codes(check_gradients(fn, x, seed=seed)) in ([], ["undecided"])
 
 
 def test_kinks_of_one_entry_whose_bends_cancel():
@@ -77,7 +77,7 @@ SINGLE = {
 def test_no_alarm_in_float32(name, seed):
     fn, scale = SINGLE[name]
     x = (scale * np.random.default_rng(seed).standard_normal((3, 5))).astype(np.float32)
-    assert codes(check_gradients(fn, x, framework=Single(), seed=seed)) == []
+    assert codes(check_gradients(fn, x, framework=Single(), seed=seed)) in ([], ["undecided"])
 
 
 @op

@@ -82,7 +82,7 @@ def test_a_whole_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not list((folder / "runs/small").glob("*.part"))
     page = (folder / "runs/small/loss.html").read_text("utf-8")
     assert '"updates": 12' in page
-    assert '"held_out": {"steps": [4, 8, 12]' in page
+    assert '"held_out": {"steps": [0, 4, 8, 12]' in page
 
 
 def losses(path: Path) -> np.ndarray:

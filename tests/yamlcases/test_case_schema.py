@@ -28,7 +28,7 @@ BEYOND_A_SCHEMA = re.compile(
     r"xfail names|no input|needs the argument|needs '|takes \d+ inputs|input and an argument"
     r"|high must be greater|whole number for dtype int|for dtype bool|all of equal length"
     r"|but the dtype is|elements; make it|values are too many|parametrize|no registered check"
-    r"|of framework other"
+    r"|of framework other|has no size|a name has one size"
 )
 """Sentences about what only the validator can know; see gradcheck/yamlcases/jsonschema.py."""
 
