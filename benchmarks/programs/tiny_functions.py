@@ -54,7 +54,7 @@ ELEMENTWISE = {
     "floor": (np.floor, np.zeros_like),
     "huber": (lambda x: np.where(np.abs(x) < 1, x * x / 2, np.abs(x) - 0.5), lambda x: np.clip(x, -1, 1)),
     "arcsinh": (np.arcsinh, lambda x: 1 / np.sqrt(1 + x * x)),
-    "signed_root": (lambda x: np.sign(x) * np.sqrt(np.abs(x) + 0.1), lambda x: 0.5 / np.sqrt(np.abs(x) + 0.1)),
+    "signed_root": (lambda x: np.sign(x) * (np.sqrt(np.abs(x) + 0.1) - 0.1**0.5), lambda x: 0.5 / np.sqrt(np.abs(x) + 0.1)),
     "log1p_square": (lambda x: np.log1p(x * x), lambda x: 2 * x / (1 + x * x)),
     "atan_wide": (lambda x: np.arctan(1e3 * x), lambda x: 1e3 / (1 + 1e6 * x * x)),
     "tiny_slope": (lambda x: 1e-9 * np.sin(x), lambda x: 1e-9 * np.cos(x)),

@@ -10,8 +10,9 @@ from types import FrameType, TracebackType
 class interrupts:
     """Around code under test. `by_user`: a ^C came, as far as can be told.
 
-    Where Python's own handler of SIGINT is not in place, or outside the main thread, nothing can be
-    told and every KeyboardInterrupt counts as the user's.
+    Where SIGINT is ignored, as in a process that a worker started, no ^C can come. Where somebody
+    else handles it, or outside the main thread, nothing can be told and every KeyboardInterrupt
+    counts as the user's.
     """
 
     def __init__(self) -> None:
@@ -23,8 +24,8 @@ class interrupts:
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         )
+        self.by_user = not self._installed and signal.getsignal(signal.SIGINT) != signal.SIG_IGN
         if self._installed:
-            self.by_user = False
             signal.signal(signal.SIGINT, self._interrupt)
         return self
 

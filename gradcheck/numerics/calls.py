@@ -25,7 +25,11 @@ from gradcheck.numerics.ops.local import InputVerdict, check_input
 from gradcheck.numerics.ops.masked import FiniteResults, InDomain
 from gradcheck.numerics.ops.nearby import excuse
 from gradcheck.numerics.ops.pullback import Parts, copies, spread_nearby
-from gradcheck.numerics.ops.secondlook import acquit_entries, settle_rough_entries
+from gradcheck.numerics.ops.secondlook import (
+    acquit_entries,
+    decide_small_entries,
+    settle_rough_entries,
+)
 from gradcheck.numerics.ops.ties import together
 from gradcheck.numerics.telling import blame
 from gradcheck.numerics.telling.evidence import Certificate, LocalProof, OpFault
@@ -131,6 +135,8 @@ class _Call:
                 excuse(verdict, self.op, self.cotangent, self.rng)
             if verdict.outcome.wrong.size:
                 self.drowned(verdict)
+            if verdict.exhaustive:
+                decide_small_entries(verdict, precision)
             if (doubtful := unseen(verdict.outcome, verdict.sizes)).size:
                 settle_rough_entries(verdict, doubtful)
             self.approximate.tolerate(verdict)

@@ -59,6 +59,23 @@ def acquit_entries(verdict: InputVerdict, precision: Precision) -> None:
     _confirm(verdict, lines, wrong[own[wrong] > 0], own, precision)
 
 
+def decide_small_entries(verdict: InputVerdict, precision: Precision) -> None:
+    """Look again at undecided entries far smaller than the steps, which often lead them out of the
+    op's domain, with steps of their own size. What agrees then is right. In place."""
+    outcome, lines = verdict.outcome, verdict.lines
+    open_ = np.flatnonzero(np.isin(outcome.state, (OPEN, UNSURE)))[:MOST]
+    if not isinstance(lines, OpLines) or not open_.size:
+        return
+    own = np.abs(lines.x.reshape(-1))
+    chosen = open_[(own[open_] > 0) & (own[open_] < verdict.h0[open_] * FAR)]
+    if not chosen.size:
+        return
+    h0 = np.exp2(np.round(np.log2(np.where(own > 0, own, 1.0))))
+    again = _one_by_one(lines, chosen, outcome.analytic, h0, precision)
+    right = again.state == RIGHT
+    outcome.adopt(chosen[right], again, right)
+
+
 def _confirm(
     verdict: InputVerdict, lines: OpLines, wrong: Array, own: Array, precision: Precision
 ) -> None:
