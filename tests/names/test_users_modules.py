@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,7 +98,9 @@ def test_pytest_started_as_a_script_finds_it_and_says_each_failure_once(root):
     (root / "cases" / "a.yaml").write_text(CASES.replace("other_loss", "my_loss"))
     loaded(root)
     run = [sys.executable, "-P" if sys.version_info >= (3, 11) else "-I", "-m", "pytest"]
-    done = subprocess.run([*run, "--gradcheck"], capture_output=True, text=True)
+    # where CI is set, pytest's summary repeats whole messages
+    env = {name: value for name, value in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
+    done = subprocess.run([*run, "--gradcheck"], capture_output=True, text=True, env=env)
     assert done.stdout.count("No module named 'doors_net'") == 1
     (root / "doors_net.py").write_text(NET)
     done = subprocess.run([*run, "--gradcheck"], capture_output=True, text=True)
