@@ -111,7 +111,7 @@ class CaseItem(GradcheckItem):
         job = Job(case, self.check, self.seed, session.time_limit, tuple(sorted(others)))
         home = case.op and self.registry.get("op", case.op, case.framework).where
         try:
-            result = session.isolation.run(
+            result = session.isolation().run(
                 session.setup_of(self.registry), job, fresh=how.fresh, home=home
             )
         except CannotIsolate as error:

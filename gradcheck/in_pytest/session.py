@@ -12,7 +12,6 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -75,6 +74,7 @@ class Session:
         if self.only_cases:
             config.args = self.default_arguments()
         self.live: Live | None = None
+        self._isolation: Isolation | None = None
         self._selected: dict[str, set[str]] = {}
         self.watch: Watch | None = None
         self.remembered = Remembered(config)
@@ -153,8 +153,8 @@ class Session:
     def pytest_unconfigure(self) -> None:
         if self.watch is not None:
             self.watch.close()
-        if "isolation" in self.__dict__:  # it was used
-            self.isolation.close()
+        if self._isolation is not None:
+            self._isolation.close()
         self.remembered.close()
 
     @contextmanager
@@ -200,11 +200,13 @@ class Session:
             threads=scale.thread_share(self.config),
         )
 
-    @cached_property
     def isolation(self) -> Isolation:
+        """The child process. A method: older versions of pytest read every property of a plugin."""
         from gradcheck.isolation.isolation import Isolation
 
-        return Isolation()
+        if self._isolation is None:
+            self._isolation = Isolation()
+        return self._isolation
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
