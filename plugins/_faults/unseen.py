@@ -15,7 +15,7 @@ from tinytorch.nn import functional as F
 
 from . import loops
 from .habits import between
-from .planting import Fault, in_function, replaced, spoilt
+from .planting import Fault, in_function, planted, replaced, spoilt
 from .subjects import Attention, Normalised, Recurrent, Residual
 from .training import DIGITS, NORMALISED, TEXT
 
@@ -147,18 +147,6 @@ def faults() -> list[Fault]:
     def train(name: str, value: Any, check: str, finding: str, **expect: str) -> Fault:
         return Fault(name, replaced(loops, "train", value), DIGITS, check, finding, expect)
 
-    def model(
-        name: str,
-        owner: Any,
-        method: str,
-        value: Any,
-        case: str,
-        check: str,
-        finding: str,
-        **expect: str,
-    ) -> Fault:
-        return Fault(name, replaced(owner, method, value), case, check, finding, expect)
-
     sums_out = ("y = weights @ v", "y = weights.sum(-1, keepdim=True) * v")
     attention = in_function(Attention, "attended", sums_out)
 
@@ -189,19 +177,19 @@ def faults() -> list[Fault]:
               REGRESSION, "accumulation", "stretched_loss"),
         Fault("attention_sums_out", attention, TEXT, "graph", "no_effect", {"parameter": "query.weight"}),
         Fault("attention_sums_out_in_time", attention, TEXT, "causality", "sees_no_past"),
-        model("half_of_the_image_ignored", Residual, "forward", half_of_the_image, DIGITS, "graph", "idle_input",
+        planted("half_of_the_image_ignored", Residual, "forward", half_of_the_image, DIGITS, "graph", "idle_input",
               message="of input 0"),
-        model("features_read_twice", Normalised, "forward", two_features_read_twice, NORMALISED, "graph",
+        planted("features_read_twice", Normalised, "forward", two_features_read_twice, NORMALISED, "graph",
               "idle_input", message="2 entries of 4 along axis 1 (2, 3)"),
-        model("first_step_read_again", Recurrent, "forward", inputs_of_the_first_step,
+        planted("first_step_read_again", Recurrent, "forward", inputs_of_the_first_step,
               TEXT.replace("fault_attention", "fault_recurrent"), "graph", "idle_input"),
-        model("same_mask_in_training", Residual, "transformed", same_mask, DIGITS, "accumulation",
+        planted("same_mask_in_training", Residual, "transformed", same_mask, DIGITS, "accumulation",
               "mask_repeats", line="return y * Tensor(2 * mask"),
-        model("same_mask_whatever_the_seed", Residual, "transformed", same_mask, DIGITS, "determinism",
+        planted("same_mask_whatever_the_seed", Residual, "transformed", same_mask, DIGITS, "determinism",
               "mask_repeats"),
-        model("tanh_saturated", Normalised, "forward", saturated, NORMALISED, "graph", "saturated_units",
+        planted("tanh_saturated", Normalised, "forward", saturated, NORMALISED, "graph", "saturated_units",
               op="tanh", line=".tanh()"),
-        model("relu_on_the_logits", Residual, "forward", relu_at_the_end, DIGITS, "init", "clipped_logits"),
+        planted("relu_on_the_logits", Residual, "forward", relu_at_the_end, DIGITS, "init", "clipped_logits"),
         Fault("first_position_only", replaced(loops, "step", first_position_only), TEXT, "alignment",
               "positions_left_out", {"message": "7 of 8 positions", "line": "[:, :1]"}),
         Fault("last_position_left_out", replaced(loops, "sequence_loss", last_position_left_out), TEXT,

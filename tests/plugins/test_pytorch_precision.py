@@ -254,3 +254,54 @@ def test_a_kernel_that_leaves_its_memory_is_found(kernel, code):
 def test_kernels_of_torch_keep_to_their_memory(kernel):
     result = checked(kernel, reference=None, dtypes=["float32", "bfloat16"])
     assert result.outcome == "passed", result.findings
+
+
+# --- models -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_right_model_passes_with_dropout_and_batch_norm(seed):
+    """Dropout draws another mask in each dtype, so the model is compared in eval mode."""
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(16, 64),
+        torch.nn.BatchNorm1d(64),
+        torch.nn.Dropout(),
+        torch.nn.Linear(64, 4),
+    )
+    x = torch.randn(32, 16)
+    result = gradcheck.check_precision(model, x, loss=lambda y: (y**2).mean(), seed=seed)
+    assert "wrong" not in " ".join(codes(result)), result.findings
+    assert any("eval mode" in note for note in result.notes)
+
+
+def test_a_wrong_layer_of_a_model_is_found():
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.nn.Linear(16, 64)
+            self.act = silu(row)
+            self.outer = torch.nn.Linear(64, 4)
+
+        def forward(self, x):
+            return self.outer(self.act(self.inner(x)))
+
+    x = torch.randn(32, 16)
+    result = gradcheck.check_precision(Net(), x, loss=lambda y: (y**2).mean(), dtypes=["float32"])
+    assert "wrong_gradient" in codes(result)
+    assert {f.parameter for f in result.findings} <= {"inner.weight", "inner.bias"}
+
+
+def test_draws_that_a_kernel_refuses_are_counted():
+    calls = []
+
+    def picky(x):
+        calls.append(1)
+        if len(calls) > 2 and float(x[0, 0]) < 0.99:
+            raise ValueError("the first number must be 1")
+        return x * x
+
+    result = gradcheck.check_precision(
+        picky, torch.ones(8, 8), dtypes=["float32"], draws=4, memory=False
+    )
+    assert any("draws were left out" in note for note in result.notes)

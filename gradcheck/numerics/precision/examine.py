@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import HasRandomState
 from gradcheck.numerics.precision.judge import LowVerdict, judge
 from gradcheck.numerics.precision.projection import Factor
-from gradcheck.numerics.precision.runs import RESULT, Runs, WrongShape
+from gradcheck.numerics.precision.runs import RESULT, Runs, WrongShape, draws_numbers
 from gradcheck.probe.subject import Subject
 from gradcheck.result import Finding, Json
 
@@ -44,7 +43,7 @@ def examine_low(
     what the kernel or the reference raises at the declared inputs.
     """
     done = LowExamination()
-    if kernel.is_op and _draws(kernel.fresh(dtype=dtype)):
+    if kernel.is_op and draws_numbers(kernel.fresh(dtype=dtype)):
         done.notes.append(
             f"{dtype}: not compared with float64: {kernel.name} draws random numbers, and it draws "
             "others in another dtype"
@@ -52,7 +51,8 @@ def examine_low(
         return done
     with np.errstate(all="ignore"):  # what is not finite becomes a finding
         try:
-            tracks = Runs(kernel, reference, dtype).tracks(draws)
+            runs = Runs(kernel, reference, dtype)
+            tracks = runs.tracks(draws)
         except WrongShape as error:
             done.findings.append(
                 Finding(
@@ -74,6 +74,12 @@ def examine_low(
     done.sees = {v.name: v.sees for v in leaves if not v.zero}
     done.rows = [_row(v) for v in verdicts]
     _say_blind(done, kernel, dtype, [v for v in leaves if v.blind and v.kind is None])
+    if runs.eval_mode:
+        done.notes.append(f"{dtype}: in eval mode, for the model draws random numbers")
+    if runs.refused:
+        done.notes.append(
+            f"{dtype}: {runs.refused} of {draws} draws were left out: {kernel.name} refuses them"
+        )
     zero = [v.name for v in leaves if v.zero]
     if zero:
         done.notes.append(
@@ -81,16 +87,6 @@ def examine_low(
             "factor cannot show there"
         )
     return done
-
-
-def _draws(subject: Subject) -> bool:
-    framework = subject.framework
-    if not isinstance(framework, HasRandomState):
-        return False
-    framework.manual_seed(subject.seed)
-    before = framework.random_state()
-    subject.forward()
-    return framework.random_state() != before
 
 
 def _say_blind(

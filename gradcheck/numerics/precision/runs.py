@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from gradcheck.frameworks.protocol import Array
+from gradcheck.frameworks.nested import replaced
+from gradcheck.frameworks.protocol import Array, HasRandomState
 from gradcheck.numerics.precision.dtypes import EPS, quantise
 from gradcheck.numerics.precision.projection import Pair
+from gradcheck.probe.batches import is_array
 from gradcheck.probe.subject import Subject
 
 RESULT = "the result"
@@ -36,13 +37,6 @@ class Track:
     moved: list[Pair] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Values:
-    """The result of one forward, and the gradient of each leaf by one backward."""
-
-    by_name: Mapping[str, Array]
-
-
 class WrongShape(Exception):
     """The kernel's result or a gradient has another shape than the reference's."""
 
@@ -51,22 +45,28 @@ class Runs:
     """Draws of a kernel.
 
     kernel: an op, a function or a model. reference: computes the same, in float64 at least; the
-    kernel itself if None. A random kernel is put in eval mode: two dtypes draw different numbers.
+    kernel itself if None. A model that draws random numbers, as dropout does, is put in eval mode:
+    two dtypes draw different ones. refused: how many draws the kernel did not take.
     """
 
     def __init__(self, kernel: Subject, reference: Subject | None, dtype: str) -> None:
         self.kernel, self.reference, self.dtype = kernel, reference, dtype
+        self.eval_mode = not kernel.is_op and draws_numbers(kernel.fresh(dtype=dtype))
+        self.refused = 0
 
     def tracks(self, draws: int) -> dict[str, Track]:
         """Every leaf over `draws` draws. Raises what the kernel raises at its declared inputs, and
-        WrongShape; inputs of later draws that the kernel refuses are left out."""
+        WrongShape; inputs of later draws are ours, and those that it refuses are left out."""
         found: dict[str, Track] = {}
         for number in range(draws):
             try:
                 self._draw(number, found)
+            except WrongShape:
+                raise
             except Exception:
                 if number == 0:
                     raise
+                self.refused += 1
         return found
 
     def _draw(self, number: int, found: dict[str, Track]) -> None:
@@ -104,34 +104,50 @@ class Runs:
             arrays = self._arrays(number)
             low = self.kernel.fresh(dtype=self.dtype, arrays=arrays)
             return low, wide.fresh(dtype=WIDE, arrays=arrays)
-        low = self.kernel.fresh(dtype=self.dtype, seed=self.kernel.seed + number)
+        low = self._settled(self.kernel.fresh(dtype=self.dtype, seed=self.kernel.seed + number))
+        if number:
+            self._vary(low, number)
         return low, self._like(wide, low, WIDE, number)
 
     def _like(self, other: Subject, low: Subject, dtype: str, number: int) -> Subject:
         """`other` in `dtype` with the very numbers of `low`."""
-        get = low.framework.get
         if low.is_op:
+            get = low.framework.get
             arrays = {n: _double(get(t)) for n, t in low.operands.items()}
             return other.fresh(dtype=dtype, arrays=arrays)
-        made = other.fresh(dtype=dtype, seed=other.seed + number)
+        made = self._settled(other.fresh(dtype=dtype, seed=other.seed + number))
         made.restore({n: _double(a) for n, a in low.state().items()})
-        made.batch = made.to_leaves(tuple(_double(get(t)) for t in low.batch))
+        made.batch = made.to_leaves(low.to_arrays(low.batch))
         return made
+
+    def _settled(self, model: Subject) -> Subject:
+        if self.eval_mode:
+            model.framework.train_mode(model.model, False)
+        return model
+
+    def _vary(self, model: Subject, number: int) -> None:
+        """Other parameters and another batch, unless another seed has drawn others already."""
+        first = self.kernel.fresh(dtype=self.dtype)
+        if not all(np.array_equal(model.get(n), first.get(n)) for n in first.parameters):
+            return
+        rng = self._jitter(number)
+        for name in model.parameters:
+            model.set(name, smaller(_double(model.get(name)), rng))
+        batch = replaced(model.to_arrays(model.batch), is_array, lambda _, a: smaller(a, rng))
+        model.batch = model.to_leaves(batch)
+
+    def _jitter(self, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.kernel.seed, 32, number])
 
     def _arrays(self, number: int) -> dict[str, Array]:
         """The operands of an op, rounded to the low dtype: the declared ones, drawn anew where the
         subject can, and otherwise made a little smaller each time."""
         made = self.kernel.fresh(seed=self.kernel.seed + number)
         arrays = {n: _double(made.framework.get(t)) for n, t in made.operands.items()}
-        first = self.kernel.operands
-        get = self.kernel.framework.get
-        same = all(np.array_equal(a, get(first[n])) for n, a in arrays.items())
-        if number and same:
-            rng = np.random.default_rng([self.kernel.seed, 32, number])
-            arrays = {
-                n: a * rng.uniform(1 - 2.0**-3, 1.0, a.shape) if a.dtype.kind == "f" else a
-                for n, a in arrays.items()
-            }
+        first, get = self.kernel.operands, self.kernel.framework.get
+        if number and all(np.array_equal(a, get(first[n])) for n, a in arrays.items()):
+            rng = self._jitter(number)
+            arrays = {n: smaller(a, rng) for n, a in arrays.items()}
         return {n: quantise(a, self.dtype) for n, a in arrays.items()}
 
     def _moved(self, right: Subject, rng: np.random.Generator) -> Subject:
@@ -143,14 +159,14 @@ class Runs:
                 return array
             return array * (1 + half * rng.uniform(-1.0, 1.0, array.shape))
 
-        get = right.framework.get
         if right.is_op:
-            return right.fresh(
-                dtype=WIDE, arrays={n: move(get(t)) for n, t in right.operands.items()}
-            )
-        moved = right.fresh(dtype=WIDE)
+            get = right.framework.get
+            arrays = {n: move(get(t)) for n, t in right.operands.items()}
+            return right.fresh(dtype=WIDE, arrays=arrays)
+        moved = self._settled(right.fresh(dtype=WIDE))
         moved.restore({n: move(a) for n, a in right.state().items()})
-        moved.batch = moved.to_leaves(tuple(move(get(t)) for t in right.batch))
+        batch = replaced(right.to_arrays(right.batch), is_array, lambda _, a: move(a))
+        moved.batch = moved.to_leaves(batch)
         return moved
 
     def _cotangent(
@@ -186,10 +202,23 @@ def _run(subject: Subject, cotangent: Array | None, scale: float) -> dict[str, A
     return found
 
 
+def smaller(array: Array, rng: np.random.Generator) -> Array:
+    """Every floating number made smaller by up to an eighth, with its sign kept."""
+    if array.dtype.kind != "f":
+        return array
+    return array * rng.uniform(1 - 2.0**-3, 1.0, array.shape)
+
+
 def _double(array: Array) -> Array:
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
-def names(tracks: Mapping[str, Track]) -> Iterator[str]:
-    """The leaves, and the result last: a wrong forward makes gradients wrong too."""
-    yield from sorted(tracks, key=lambda n: n != RESULT)
+def draws_numbers(subject: Subject) -> bool:
+    """Whether its forward draws from the framework's generator; False where nobody can tell."""
+    framework = subject.framework
+    if not isinstance(framework, HasRandomState):
+        return False
+    framework.manual_seed(subject.seed)
+    before = framework.random_state()
+    subject.forward()
+    return framework.random_state() != before
